@@ -3,12 +3,12 @@
  *
  * - the modules of src as JavaScript with declarations, one file each (the worker entry among them: it has no dependency but the codec);
  * - cli/main.js, the command line with all it needs of Effect bundled, so that users install neither @effect/platform-node nor its peers;
- * - bin/lightning.cjs, its launcher; a package.json made for users; README, CHANGELOG, licences.
+ * - cli/launcher.js, the bin file, which imports nothing before it knows the version of Node; a package.json made for users; README, CHANGELOG, licences.
  *
  * Ends with an error when a module imports a package that the generated package.json does not bring.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
 import { delimiter, join, posix, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -22,6 +22,9 @@ const source = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 /** Packages that users have: everything else is bundled or must not be imported. */
 const dependencies = { "lz4-napi": source.dependencies["lz4-napi"] }
 const peerDependencies = { effect: `^${source.dependencies.effect}` }
+
+/** The bin file. It is not bundled, and finds the bundle as `./main.js` beside it. */
+const launcher = "cli/launcher.js"
 
 const slashes = (path) => path.split(sep).join("/")
 const distFiles = () =>
@@ -89,6 +92,8 @@ const bundleCommandLine = async () => {
     minify: { compress: true, mangle: false }
   })
   await bundle.close()
+  copyFileSync(join(dist, "runtime", "cli", "launcher.js"), join(dist, launcher))
+  chmodSync(join(dist, launcher), 0o755)
   // Only the bundle is published: the separate modules need a package that users do not have.
   rmSync(join(dist, "runtime", "cli"), { recursive: true })
   const packages = new Map()
@@ -99,12 +104,6 @@ const bundleCommandLine = async () => {
     }
   }
   return packages
-}
-
-const writeLauncher = () => {
-  mkdirSync(join(dist, "bin"))
-  copyFileSync(join(root, "scripts", "launcher.cjs"), join(dist, "bin", "lightning.cjs"))
-  chmodSync(join(dist, "bin", "lightning.cjs"), 0o755)
 }
 
 const writeLicences = (packages) => {
@@ -126,7 +125,7 @@ const writePackageFile = () => {
     else console.log(`build: ${subpath} is left out, ${target} does not exist`)
   }
   if (exports["."] === undefined) throw new Error(`${source.exports["."]} does not exist: there is nothing to publish`)
-  const hasCommandLine = existsSync(join(dist, "bin"))
+  const hasCommandLine = existsSync(join(dist, launcher))
   const { name, version, description, keywords, license, type, engines } = source
   const published = {
     name,
@@ -136,7 +135,7 @@ const writePackageFile = () => {
     license,
     type,
     exports: { ...exports, "./package.json": "./package.json" },
-    ...(hasCommandLine ? { bin: { lightning: "bin/lightning.cjs", "lightning-db": "bin/lightning.cjs" } } : {}),
+    ...(hasCommandLine ? { bin: { lightning: launcher, "lightning-db": launcher } } : {}),
     files: readdirSync(dist).sort(),
     dependencies,
     peerDependencies,
@@ -184,7 +183,6 @@ compile()
 rewriteDeclarations()
 if (existsSync(join(dist, "runtime", "cli", "main.js"))) {
   const packages = await bundleCommandLine()
-  writeLauncher()
   writeLicences(packages)
 } else console.log("build: there is no src/runtime/cli/main.ts, the command line is left out")
 for (const name of ["README.md", "CHANGELOG.md", "LICENSE"]) {

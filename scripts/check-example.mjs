@@ -19,7 +19,7 @@ export const examples = (markdown) =>
 
 const run = (command, args, cwd, env) => {
   console.log(`$ ${command} ${args.join(" ")}`)
-  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 120_000 })
+  const result = spawnSync(command, args, { cwd, env, encoding: "utf8", timeout: 180_000 })
   process.stdout.write(`${result.stdout ?? ""}${result.stderr ?? ""}`)
   if (result.error !== undefined) throw result.error
   if (result.status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${result.status ?? result.signal}`)
@@ -41,7 +41,7 @@ const main = () => {
   const env = { ...process.env, PATH: `${join(root, "node_modules", ".bin")}${delimiter}${process.env.PATH}` }
   try {
     writeFileSync(join(folder, "package.json"), `{ "name": "stranger", "version": "1.0.0", "private": true, "type": "module" }\n`)
-    run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", tarball, `effect@${dependencies.effect}`], folder, env)
+    run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", tarball, `effect@${dependencies.effect}`], folder, env)
     for (const [index, { language, code }] of found.entries()) {
       // Each in a folder of its own, so that one example does not open the database of another.
       const place = join(folder, `example-${index + 1}`)

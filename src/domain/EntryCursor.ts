@@ -47,6 +47,8 @@ export interface EntryCursor {
 /** A block of a table that a cursor waits for. `tableId` is the file id; the pointer fields say where it lies and how it is verified. */
 export interface BlockNeed {
   readonly tableId: number
+  /** Number of the block within its table: with the table's id, the key of caches. */
+  readonly leaf: number
   readonly offset: number
   readonly storedLength: number
   readonly rawLength: number

@@ -1,0 +1,224 @@
+/**
+ * The options of opening a database: their types, defaults, ranges, and the check that reports every problem at once.
+ */
+import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { InvalidOptions } from "../errors.ts"
+import { describeType } from "../keys/describeType.ts"
+import { didYouMean } from "./didYouMean.ts"
+
+const kib = 1024
+const mib = 1024 * kib
+const gib = 1024 * mib
+
+/** What an acknowledged write is worth: on stable storage, or handed to the operating system (survives a killed process, not a power cut). */
+export type Durability = "sync" | "buffered"
+
+/** How table blocks and values are stored. */
+export type Compression = "none" | "lz4"
+
+/** Options of opening. All but `path` have defaults. Sizes are bytes. */
+export interface Options {
+  /** Directory of the database; made by a writable open where it is missing. */
+  readonly path: string
+  /** What an acknowledged write is worth, where the write itself does not say. Default "sync". */
+  readonly durability?: Durability | undefined
+  /** Opens beside a live writer: takes no lock and writes nothing. Default false. */
+  readonly readOnly?: boolean | undefined
+  /** Size at which a memtable is flushed to tables. Default 16 MiB; 64 KiB to 1 GiB. */
+  readonly memtableBytes?: number | undefined
+  /** Memtables held at most, the one being filled included; writers wait for a flush when all are full. Default 3; 2 to 16. */
+  readonly writeBufferCount?: number | undefined
+  /** Memory for cached blocks and values together. Default 64 MiB; 0 to 64 GiB. */
+  readonly cacheBytes?: number | undefined
+  /** The part of `cacheBytes` that caches values by key. Default a quarter of `cacheBytes`; 0 to `cacheBytes`. */
+  readonly valueCacheBytes?: number | undefined
+  /** Table files held open at once. Default 1,000; 16 to 100,000. */
+  readonly maxOpenTables?: number | undefined
+  /** Size of a table block before compression. Default 4 KiB; 512 to 64 KiB. Small blocks favour single reads, large ones scans and compression. */
+  readonly blockBytes?: number | undefined
+  /** Size at which a compaction starts the next table. Default 32 MiB; 64 KiB to 1 GiB. */
+  readonly tableBytes?: number | undefined
+  /** How table blocks and separated values are compressed; what does not shrink is stored plain. Default "lz4". */
+  readonly compression?: Compression | undefined
+  /** Values of at least this size are kept apart from their keys, in value files. Default 1 KiB; 64 to 1 GiB. */
+  readonly valueThresholdBytes?: number | undefined
+  /** Largest value accepted. Default 64 MiB; 1 KiB to 1 GiB. */
+  readonly valueBytesMax?: number | undefined
+  /** Largest batch accepted, keys and values together. Default 256 MiB, or `valueBytesMax` where that is more; 64 KiB to 1 GiB, and at least `valueBytesMax`. */
+  readonly batchBytesMax?: number | undefined
+  /** Size of a log segment. Default 64 MiB; 64 KiB to 1 GiB. */
+  readonly walSegmentBytes?: number | undefined
+  /** Threads that flush and compact; 0 does that work on the main thread, in slices. Default 1; 0 to 16. */
+  readonly compactionWorkers?: number | undefined
+  /** Tables in level 0 from which they are compacted. Default 4; 1 to 1,000. */
+  readonly level0CompactTrigger?: number | undefined
+  /** Tables in level 0 from which writers are slowed. Default 8; at least `level0CompactTrigger`, up to 1,000. */
+  readonly level0SlowTrigger?: number | undefined
+  /** Tables in level 0 from which writers wait. Default 16; at least `level0SlowTrigger`, up to 1,000. */
+  readonly level0StopTrigger?: number | undefined
+  /** Size of level 1. Default 64 MiB; 64 KiB to 1 TiB. */
+  readonly levelBytesBase?: number | undefined
+  /** How many times larger each level is than the one above. Default 10; 2 to 100. */
+  readonly levelBytesFactor?: number | undefined
+  /** Snapshots and transactions open at once. Default 10,000; 1 to 1,000,000. */
+  readonly maxTransactions?: number | undefined
+  /** How long a snapshot stays readable; afterwards its reads fail with `SnapshotExpired`. Default 10 minutes; 1 ms to 365 days. A number is milliseconds. */
+  readonly snapshotLease?: Duration.Input | undefined
+}
+
+/** For `layerConfig`: `Options` with each option, or all of them, read from configuration. */
+export type ConfigOf = Config.Wrap<Options>
+
+/** Options for a database in memory: it has no place on disk. */
+export type MemoryOptions = Omit<Options, "path" | "readOnly">
+
+/** Options with every default filled in, checked. */
+export interface ResolvedOptions {
+  readonly path: string
+  readonly durability: Durability
+  readonly readOnly: boolean
+  readonly memtableBytes: number
+  readonly writeBufferCount: number
+  readonly cacheBytes: number
+  readonly valueCacheBytes: number
+  readonly maxOpenTables: number
+  readonly blockBytes: number
+  readonly tableBytes: number
+  readonly compression: Compression
+  readonly valueThresholdBytes: number
+  readonly valueBytesMax: number
+  readonly batchBytesMax: number
+  readonly walSegmentBytes: number
+  readonly compactionWorkers: number
+  readonly level0CompactTrigger: number
+  readonly level0SlowTrigger: number
+  readonly level0StopTrigger: number
+  readonly levelBytesBase: number
+  readonly levelBytesFactor: number
+  readonly maxTransactions: number
+  readonly snapshotLeaseMs: number
+}
+
+interface Spec<A> {
+  readonly accepts: (value: unknown) => value is A
+  readonly expects: string
+  /** Undefined where the option has no constant default. */
+  readonly default: A | undefined
+}
+
+const spec = <A>(schema: Schema.Schema<A>, expects: string, fallback: A | undefined): Spec<A> => ({ accepts: Schema.is(schema), expects, default: fallback })
+
+const integer = (minimum: number, maximum: number, fallback: number | undefined): Spec<number> =>
+  spec(Schema.Int.check(Schema.isBetween({ minimum, maximum })), `a whole number from ${minimum} to ${maximum}`, fallback)
+
+const oneOf = <const A extends ReadonlyArray<string>>(literals: A, fallback: A[number]): Spec<A[number]> =>
+  spec(Schema.Literals(literals), `one of ${literals.map((literal) => JSON.stringify(literal)).join(", ")}`, fallback)
+
+const leaseMsMax = Duration.toMillis(Duration.days(365))
+
+const toMs = (input: unknown): number => Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+
+const isLease = Schema.makeFilter((input: unknown) => {
+  const ms = toMs(input)
+  return ms >= 1 && ms <= leaseMsMax
+})
+
+/** Every option: what it accepts, the words for that, and its default. */
+export const optionSpecs = {
+  path: spec(Schema.NonEmptyString.check(Schema.makeFilter((path: string) => !path.includes("\0"))), "a path as a string, not empty", undefined),
+  durability: oneOf(["sync", "buffered"], "sync"),
+  readOnly: spec(Schema.Boolean, "true or false", false),
+  memtableBytes: integer(64 * kib, gib, 16 * mib),
+  writeBufferCount: integer(2, 16, 3),
+  cacheBytes: integer(0, 64 * gib, 64 * mib),
+  valueCacheBytes: integer(0, 64 * gib, undefined),
+  maxOpenTables: integer(16, 100_000, 1000),
+  blockBytes: integer(512, 64 * kib, 4 * kib),
+  tableBytes: integer(64 * kib, gib, 32 * mib),
+  compression: oneOf(["none", "lz4"], "lz4"),
+  valueThresholdBytes: integer(64, gib, kib),
+  valueBytesMax: integer(kib, gib, 64 * mib),
+  batchBytesMax: integer(64 * kib, gib, 256 * mib),
+  walSegmentBytes: integer(64 * kib, gib, 64 * mib),
+  compactionWorkers: integer(0, 16, 1),
+  level0CompactTrigger: integer(1, 1000, 4),
+  level0SlowTrigger: integer(1, 1000, 8),
+  level0StopTrigger: integer(1, 1000, 16),
+  levelBytesBase: integer(64 * kib, 1024 * gib, 64 * mib),
+  levelBytesFactor: integer(2, 100, 10),
+  maxTransactions: integer(1, 1_000_000, 10_000),
+  snapshotLease: spec(Schema.Unknown.check(isLease), "a duration from 1 millisecond to 365 days (a number of milliseconds, \"5 minutes\", a Duration)", 600_000 as unknown)
+} satisfies { readonly [K in keyof Options]-?: Spec<unknown> | Spec<Exclude<Options[K], undefined>> }
+
+const optionNames = Object.keys(optionSpecs)
+
+const show = (value: unknown): string => {
+  if (typeof value === "number" || typeof value === "boolean") return String(value)
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  return describeType(value)
+}
+
+/** Checks options and fills in defaults. All problems are reported at once. An option that is `undefined` counts as absent. */
+export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, InvalidOptions> => {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    return Result.fail(new InvalidOptions({ problems: [`options must be an object such as { path: "./data" }, found ${show(input)}`] }))
+  }
+  const given: Record<string, unknown> = { ...input }
+  const problems: Array<string> = []
+  const refused = new Set<string>()
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(optionSpecs, name)) continue
+    const meant = didYouMean(name, optionNames)
+    problems.push(`${JSON.stringify(name)} is not an option${meant === undefined ? `; the options are ${optionNames.join(", ")}` : `; did you mean ${meant}?`}`)
+  }
+  const read = <A>(name: keyof Options, one: Spec<A>, fallback: A): A => {
+    const value = given[name]
+    if (value === undefined) return fallback
+    if (one.accepts(value)) return value
+    refused.add(name)
+    problems.push(`${name} must be ${one.expects}, found ${show(value)}`)
+    return fallback
+  }
+  if (given["path"] === undefined) problems.push("path is missing: name the directory of the database")
+  const at = optionSpecs
+  const cacheBytes = read("cacheBytes", at.cacheBytes, at.cacheBytes.default!)
+  const valueBytesMax = read("valueBytesMax", at.valueBytesMax, at.valueBytesMax.default!)
+  const resolved: ResolvedOptions = {
+    path: read("path", at.path, ""),
+    durability: read("durability", at.durability, at.durability.default!),
+    readOnly: read("readOnly", at.readOnly, at.readOnly.default!),
+    memtableBytes: read("memtableBytes", at.memtableBytes, at.memtableBytes.default!),
+    writeBufferCount: read("writeBufferCount", at.writeBufferCount, at.writeBufferCount.default!),
+    cacheBytes,
+    valueCacheBytes: read("valueCacheBytes", at.valueCacheBytes, Math.floor(cacheBytes / 4)),
+    maxOpenTables: read("maxOpenTables", at.maxOpenTables, at.maxOpenTables.default!),
+    blockBytes: read("blockBytes", at.blockBytes, at.blockBytes.default!),
+    tableBytes: read("tableBytes", at.tableBytes, at.tableBytes.default!),
+    compression: read("compression", at.compression, at.compression.default!),
+    valueThresholdBytes: read("valueThresholdBytes", at.valueThresholdBytes, at.valueThresholdBytes.default!),
+    valueBytesMax,
+    batchBytesMax: read("batchBytesMax", at.batchBytesMax, Math.max(at.batchBytesMax.default!, valueBytesMax)),
+    walSegmentBytes: read("walSegmentBytes", at.walSegmentBytes, at.walSegmentBytes.default!),
+    compactionWorkers: read("compactionWorkers", at.compactionWorkers, at.compactionWorkers.default!),
+    level0CompactTrigger: read("level0CompactTrigger", at.level0CompactTrigger, at.level0CompactTrigger.default!),
+    level0SlowTrigger: read("level0SlowTrigger", at.level0SlowTrigger, at.level0SlowTrigger.default!),
+    level0StopTrigger: read("level0StopTrigger", at.level0StopTrigger, at.level0StopTrigger.default!),
+    levelBytesBase: read("levelBytesBase", at.levelBytesBase, at.levelBytesBase.default!),
+    levelBytesFactor: read("levelBytesFactor", at.levelBytesFactor, at.levelBytesFactor.default!),
+    maxTransactions: read("maxTransactions", at.maxTransactions, at.maxTransactions.default!),
+    snapshotLeaseMs: toMs(read("snapshotLease", at.snapshotLease, at.snapshotLease.default))
+  }
+  const atMost = (small: keyof ResolvedOptions, large: keyof ResolvedOptions): void => {
+    // A default that stands in for a refused option says nothing about what the caller meant.
+    if (!refused.has(small) && !refused.has(large) && resolved[small] > resolved[large]) problems.push(`${small} (${resolved[small]}) must not be above ${large} (${resolved[large]})`)
+  }
+  atMost("valueCacheBytes", "cacheBytes")
+  atMost("valueBytesMax", "batchBytesMax")
+  atMost("level0CompactTrigger", "level0SlowTrigger")
+  atMost("level0SlowTrigger", "level0StopTrigger")
+  return problems.length === 0 ? Result.succeed(resolved) : Result.fail(new InvalidOptions({ problems }))
+}

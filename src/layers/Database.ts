@@ -1,0 +1,281 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
+import { Slab } from "../domain/bytes/Slab.ts"
+import {
+  fromReadFailure, InvalidKeyspaceName, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type WriteError
+} from "../domain/errors.ts"
+import { encodeId, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { KeyEncoder } from "../domain/keys/encodeKey.ts"
+import { keyBounds } from "../domain/keys/KeyBounds.ts"
+import { defaultKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
+import { Catalog } from "../services/Catalog.ts"
+import { Compactor } from "../services/Compactor.ts"
+import { Database, type DatabaseShape, type Keyspace, type Operations, type Snapshot } from "../services/Database.ts"
+import { BlockCache } from "../services/BlockCache.ts"
+import { Disk } from "../services/Disk.ts"
+import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import { Entropy } from "../services/Entropy.ts"
+import { Flusher } from "../services/Flusher.ts"
+import { HealthMonitor } from "../services/HealthMonitor.ts"
+import { Manifest } from "../services/Manifest.ts"
+import { Memtables } from "../services/Memtables.ts"
+import { Recovery } from "../services/Recovery.ts"
+import { Tables } from "../services/Tables.ts"
+import { type SnapshotLease, TransactionManager } from "../services/TransactionManager.ts"
+import { ValueCache } from "../services/ValueCache.ts"
+import { Wal } from "../services/Wal.ts"
+import { keyspaceNameBytes } from "./keyspaceNames.ts"
+import { makeCheckpoint } from "./maintenance/checkpoint.ts"
+import { makeStats } from "./maintenance/stats.ts"
+import { verifyVersion } from "./maintenance/verifyVersion.ts"
+import { makeReads, type ReadParts, readError, type ReadTarget } from "./reading/makeReads.ts"
+import { PointReader } from "./reading/PointReader.ts"
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const clock = yield* EngineClock
+  const entropy = yield* Entropy
+  const health = yield* HealthMonitor
+  const recovery = yield* Recovery
+  const manifest = yield* Manifest
+  const memtables = yield* Memtables
+  const tables = yield* Tables
+  const blockCache = yield* BlockCache
+  const valueCache = yield* ValueCache
+  const catalog = yield* Catalog
+  const wal = yield* Wal
+  const transactions = yield* TransactionManager
+  const flusher = yield* Flusher
+  const compactor = yield* Compactor
+
+  const parts: ReadParts = {
+    tables,
+    valueCache,
+    hashSeed: manifest.state().hashSeed,
+    point: new PointReader(tables),
+    encoder: new KeyEncoder(),
+    slab: new Slab()
+  }
+
+  const checkOpen = () => {
+    const closed = health.closed()
+    if (closed !== undefined) throw closed
+  }
+
+  /** One object for all reads of the present: its fields are asked for within one synchronous step. */
+  const present = {
+    get memtables() {
+      return memtables.all()
+    },
+    get version() {
+      return tables.current()
+    },
+    get sequence() {
+      return wal.visibleSequence()
+    },
+    get timeMs() {
+      return clock.nowMs()
+    }
+  }
+
+  const latest = (keyspace: number, name: string): ReadTarget => ({
+    keyspace,
+    check: () => {
+      checkOpen()
+      if (!catalog.exists(keyspace)) throw new KeyspaceDropped({ name })
+    },
+    view: () => present,
+    lease: transactions.snapshot
+  })
+
+  const past = (keyspace: number, lease: SnapshotLease): ReadTarget => {
+    const view = {
+      get memtables() {
+        return memtables.all()
+      },
+      get version() {
+        return tables.current()
+      },
+      sequence: lease.sequence,
+      timeMs: clock.nowMs()
+    }
+    const check = () => {
+      checkOpen()
+      lease.check()
+    }
+    // A read under a snapshot ends with the snapshot's own lease; what it pins, it lets go when it ends itself.
+    return {
+      keyspace,
+      check,
+      view: () => view,
+      lease: (onEnd) => {
+        let ended = false
+        return {
+          ...lease,
+          release: () => {
+            if (ended) return
+            ended = true
+            onEnd()
+          }
+        }
+      }
+    }
+  }
+
+  const attemptRead = <A>(run: () => A): Effect.Effect<A, ReadError> =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(run())
+      } catch (cause) {
+        return Effect.fail(readError(cause))
+      }
+    })
+
+  const snapshotOf = (keyspace: number, name: string) =>
+    Effect.gen(function*() {
+      const lease = yield* Effect.acquireRelease(
+        attemptRead(() => {
+          latest(keyspace, name).check()
+          return transactions.snapshot()
+        }),
+        (held) => Effect.sync(held.release)
+      )
+      // Names as they are now: a keyspace dropped later is still read by this snapshot.
+      const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
+      const { reads, unsafe } = makeReads(parts, past(keyspace, lease))
+      const snapshot: Snapshot = {
+        ...reads,
+        unsafe,
+        sequence: lease.sequence,
+        keyspace: (wanted) =>
+          Effect.suspend(() => {
+            const id = names.get(wanted)
+            if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name: String(wanted) }))
+            return Effect.succeed(makeReads(parts, past(id, lease)).reads)
+          })
+      }
+      return snapshot
+    })
+
+  const operationsOf = (keyspace: number, name: string): Operations => {
+    const { reads, unsafe } = makeReads(parts, latest(keyspace, name))
+    return {
+      ...reads,
+      unsafe,
+      put: (key, value, writeOptions) => transactions.writeOne(keyspace, key, value, false, writeOptions?.durability),
+      delete: (key, writeOptions) => transactions.writeOne(keyspace, key, undefined, true, writeOptions?.durability),
+      write: (operations, writeOptions) => transactions.write(keyspace, operations, writeOptions?.durability),
+      snapshot: snapshotOf(keyspace, name)
+    }
+  }
+
+  // --- The catalog changes one at a time: who creates a keyspace twice gets the same one.
+  const catalogQueue = yield* Semaphore.make(1)
+
+  const nameBytes = (name: string): Effect.Effect<Uint8Array, InvalidKeyspaceName> =>
+    Effect.try({ try: () => keyspaceNameBytes(name), catch: (cause) => cause as InvalidKeyspaceName })
+
+  const keyspace: DatabaseShape["keyspace"] = (name) =>
+    Effect.gen(function*() {
+      const bytes = yield* nameBytes(name)
+      const found = catalog.idOf(name)
+      if (found !== undefined) return keyspaceNamed(found, name)
+      return yield* catalogQueue.withPermit(Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
+        const known = catalog.idOf(name)
+        if (known !== undefined) return Effect.succeed(keyspaceNamed(known, name))
+        const id = catalog.nextId()
+        const created = transactions.write(systemKeyspace, [
+          { type: "put", key: keyspaceRowKey(bytes), value: encodeId(id) },
+          { type: "put", key: nextIdKey, value: encodeId(id + 1) }
+        ], "sync", () => catalog.created(name, id))
+        return Effect.map(created, () => keyspaceNamed(id, name))
+      }))
+    })
+
+  const keyspaceNamed = (id: number, name: string): Keyspace => ({ name, ...operationsOf(id, name) })
+
+  const dropKeyspace: DatabaseShape["dropKeyspace"] = (name) =>
+    Effect.gen(function*() {
+      const bytes = yield* nameBytes(name)
+      return yield* catalogQueue.withPermit(Effect.suspend(() => {
+        const id = catalog.idOf(name)
+        if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
+        const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], "sync", (sequence) => {
+          catalog.dropped(name, id, sequence)
+          valueCache.dropKeyspace(id, sequence)
+        })
+        return Effect.tap(dropped, () => Effect.sync(compactor.nudge))
+      }))
+    })
+
+  const maintenance = <A>(run: Effect.Effect<A, MaintenanceError>): Effect.Effect<A, MaintenanceError> =>
+    Effect.suspend(() => {
+      const closed = health.closed()
+      return closed === undefined ? run : Effect.fail(closed)
+    })
+
+  const compact: DatabaseShape["compact"] = (range) =>
+    maintenance(Effect.gen(function*() {
+      let id: number | undefined
+      if (range?.keyspace !== undefined) {
+        id = catalog.idOf(range.keyspace)
+        if (id === undefined) return yield* Effect.fail(new KeyspaceNotFound({ name: range.keyspace }))
+      } else if (range?.gte !== undefined || range?.lt !== undefined) id = defaultKeyspace
+      const bounds = yield* Effect.try({
+        try: () => keyBounds({ gte: range?.gte, lt: range?.lt }),
+        catch: (cause) => {
+          if (cause instanceof InvalidRange) return cause
+          throw cause
+        }
+      })
+      yield* flusher.flush
+      yield* compactor.idle
+      yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper })
+      yield* compactor.idle
+    }))
+
+  const stats = makeStats({ blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal })
+
+  yield* health.started
+  compactor.nudge()
+  // Registered last, so it runs first: newcomers are refused before anything they need is taken down.
+  yield* Effect.addFinalizer(() => Effect.sync(() => {
+    health.stopping()
+    transactions.roomChanged()
+  }))
+
+  return Database.of({
+    ...operationsOf(defaultKeyspace, "default"),
+    keyspace,
+    dropKeyspace,
+    keyspaces: attemptRead(() => {
+      checkOpen()
+      return catalog.names().map(({ id, name }) => ({
+        name,
+        tableBytes: [...manifest.state().tables.values()].reduce(
+          (sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum),
+          0
+        )
+      }))
+    }),
+    health: Effect.sync(health.current),
+    refresh: attemptRead(checkOpen),
+    flush: maintenance(flusher.flush),
+    compact,
+    checkpoint: (path) => maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path)),
+    verify: maintenance(Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables }), (error) =>
+      error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error)),
+    stats: Effect.sync(stats)
+  })
+})
+
+export const layer: Layer.Layer<
+  Database,
+  never,
+  | Disk | EngineOptions | EngineClock | Entropy | HealthMonitor | Recovery | Manifest | Memtables | Tables | BlockCache | ValueCache | Catalog | Wal | TransactionManager
+  | Flusher | Compactor
+> = Layer.effect(Database, make)
+

@@ -1,0 +1,31 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { EngineClock } from "../services/EngineClock.ts"
+
+const make = Effect.map(Clock.Clock, (clock) => {
+  const monotonicMs = () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  let last = Math.floor(clock.currentTimeMillisUnsafe())
+  let lastMonotonic = monotonicMs()
+  return EngineClock.of({
+    monotonicMs,
+    nowMs: () => {
+      const monotonic = monotonicMs()
+      const elapsed = Math.max(0, monotonic - lastMonotonic)
+      const now = Math.floor(Math.max(last + elapsed, clock.currentTimeMillisUnsafe()))
+      if (now > last) {
+        last = now
+        lastMonotonic = monotonic
+      }
+      return last
+    },
+    raise: (ms) => {
+      if (ms > last) {
+        last = ms
+        lastMonotonic = monotonicMs()
+      }
+    }
+  })
+})
+
+export const layer: Layer.Layer<EngineClock> = Layer.effect(EngineClock, make)

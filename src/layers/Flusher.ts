@@ -1,0 +1,153 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import { DatabaseClosed, DatabasePoisoned, type MaintenanceError } from "../domain/errors.ts"
+import { fileName } from "../domain/manifest/fileNames.ts"
+import type { Memtable } from "../domain/memtable/Memtable.ts"
+import { Catalog } from "../services/Catalog.ts"
+import { Compactor } from "../services/Compactor.ts"
+import { Disk } from "../services/Disk.ts"
+import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import { Flusher } from "../services/Flusher.ts"
+import { HealthMonitor } from "../services/HealthMonitor.ts"
+import { Manifest } from "../services/Manifest.ts"
+import { Memtables } from "../services/Memtables.ts"
+import { Recovery } from "../services/Recovery.ts"
+import { Tables } from "../services/Tables.ts"
+import { TransactionManager } from "../services/TransactionManager.ts"
+import { Wal } from "../services/Wal.ts"
+import { Workers } from "../services/Workers.ts"
+import { historyFrom, horizonsOf, outputPolicy } from "./jobs/jobInputs.ts"
+import { jobRetries } from "./jobs/jobRetries.ts"
+
+interface Waiter {
+  /** The highest sequence that must be in tables. */
+  readonly sequence: number
+  readonly answer: (answer: Effect.Effect<void, MaintenanceError>) => void
+}
+
+const condition = "flush"
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const clock = yield* EngineClock
+  const health = yield* HealthMonitor
+  const manifest = yield* Manifest
+  const memtables = yield* Memtables
+  const tables = yield* Tables
+  const catalog = yield* Catalog
+  const transactions = yield* TransactionManager
+  const wal = yield* Wal
+  const workers = yield* Workers
+  const compactor = yield* Compactor
+  const { directory } = yield* Recovery
+
+  const stats = { count: 0, bytes: 0 }
+  const work = Latch.makeUnsafe(true)
+  let waiters: Array<Waiter> = []
+  let ended: MaintenanceError | undefined
+  memtables.onFreeze(() => work.openUnsafe())
+
+  const release = (flushed: number) => {
+    const rest: Array<Waiter> = []
+    for (const waiter of waiters) {
+      if (waiter.sequence <= flushed) waiter.answer(Effect.void)
+      else rest.push(waiter)
+    }
+    waiters = rest
+  }
+
+  const end = (cause: unknown) => {
+    ended = cause instanceof DatabasePoisoned || cause instanceof DatabaseClosed
+      ? cause
+      : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
+    const waiting = waiters
+    waiters = []
+    for (const waiter of waiting) waiter.answer(Effect.fail(ended))
+    transactions.roomChanged()
+  }
+
+  /** Tables for one memtable. A failed job leaves orphans, and is run again as a new one with new ids; the memtable and the log still hold everything. */
+  const build = (memtable: Memtable) =>
+    Effect.gen(function*() {
+      const outputIds = yield* manifest.takeFileIds(16)
+      const snapshots = transactions.stripes()
+      const result = yield* workers.flush(directory, {
+        memtables: [memtable.buffer],
+        snapshots,
+        horizons: horizonsOf(catalog),
+        nowMs: clock.nowMs(),
+        outputIds,
+        policy: outputPolicy(options, manifest.state())
+      })
+      return { result, floor: snapshots[0]! }
+    }).pipe(jobRetries(health, condition))
+
+  const flushOne = (memtable: Memtable) =>
+    Effect.gen(function*() {
+      const sequence = memtable.highestSequence
+      // No table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order.
+      yield* wal.awaitVisible(sequence)
+      yield* wal.ensureDurable(sequence)
+      const { floor, result } = yield* build(memtable)
+      let dropped: ReadonlyArray<number> = []
+      yield* manifest.commit((state) => {
+        dropped = wal.segmentsBelow(sequence).filter((id) => state.segments.get(id)?.sealed !== undefined)
+        return {
+          addTables: result.tables,
+          addValueFiles: result.valueFiles,
+          flushedThrough: { sequence, position: wal.positionAfter(sequence) },
+          historyFrom: historyFrom(state, result.tables, floor, catalog),
+          removeSegments: dropped
+        }
+      }, (state) => {
+        // One synchronous step: a reader finds the data in the memtable or in the table, never in neither.
+        tables.install(state)
+        memtables.drop(memtable)
+        wal.forgetSegments(dropped)
+      })
+      stats.count++
+      stats.bytes += result.stats.bytesWritten
+      transactions.roomChanged()
+      release(sequence)
+      compactor.nudge()
+      for (const id of dropped) yield* Effect.ignore(disk.remove(`${directory}/${fileName("log", id)}`))
+    })
+
+  const loop = Effect.gen(function*() {
+    while (true) {
+      yield* work.await
+      work.closeUnsafe()
+      for (let memtable = memtables.oldestFrozen(); memtable !== undefined; memtable = memtables.oldestFrozen()) yield* flushOne(memtable)
+    }
+  }).pipe(
+    Effect.onExit((exit) => Effect.sync(() => {
+      end(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : new DatabaseClosed({}))
+    }))
+  )
+  yield* Effect.forkScoped(loop)
+
+  return Flusher.of({
+    flush: Effect.suspend(() => {
+      if (ended !== undefined) return Effect.fail(ended)
+      memtables.freeze()
+      const newestFrozen = memtables.all()[1]
+      if (newestFrozen === undefined) return Effect.void
+      return Effect.callback<void, MaintenanceError>((resume) => {
+        waiters.push({ sequence: newestFrozen.highestSequence, answer: resume })
+        work.openUnsafe()
+      })
+    }),
+    stats: () => ({ ...stats })
+  })
+})
+
+export const layer: Layer.Layer<
+  Flusher,
+  never,
+  | Disk | EngineClock | EngineOptions | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal | Workers | Compactor | Recovery
+> = Layer.effect(Flusher, make)

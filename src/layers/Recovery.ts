@@ -1,0 +1,71 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SyncDisk } from "../domain/disk/SyncDisk.ts"
+import { DatabaseLocked, fromFailure, NotADatabase, type OpenError, PathIsFile } from "../domain/errors.ts"
+import { currentFileName } from "../domain/manifest/fileNames.ts"
+import { LockFailure } from "../services/DirectoryLock.ts"
+import { Disk } from "../services/Disk.ts"
+import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import { Entropy } from "../services/Entropy.ts"
+import { Recovery } from "../services/Recovery.ts"
+import { makeDirectoryDurably } from "./disk/makeDirectoryDurably.ts"
+import { listDirectory } from "./recovery/readState.ts"
+import { ForeignDirectory, LogMoved, recover } from "./recovery/recover.ts"
+
+/** Throws `PathIsFile`, `IoFailure`. */
+const ensureDirectory = (disk: SyncDisk, path: string): void => {
+  const stat = disk.stat(path)
+  if (stat?.kind === "file") throw new PathIsFile({ path })
+  if (stat === undefined) makeDirectoryDurably(disk, path)
+}
+
+/** Turns what opening throws into what it promises to fail with; anything else is a defect. */
+export const openError = (path: string, cause: unknown): OpenError => {
+  if (cause instanceof LockFailure) return new DatabaseLocked({ path: cause.path, ...(cause.heldByPid === undefined ? {} : { pid: cause.heldByPid }) })
+  if (cause instanceof LogMoved) return new DatabaseLocked({ path, detail: cause.message })
+  if (cause instanceof ForeignDirectory) return new NotADatabase({ path, detail: cause.message })
+  if (cause instanceof PathIsFile || cause instanceof NotADatabase) return cause
+  return fromFailure(cause)
+}
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const clock = yield* EngineClock
+  const entropy = yield* Entropy
+  const directory = options.path
+
+  const lock = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        ensureDirectory(disk.sync, directory)
+        // Looked at before anything is made there: a mistyped path must not leave a lock file among somebody's documents.
+        const { foreign } = listDirectory(disk.sync, directory)
+        if (foreign.length > 0 && disk.sync.stat(`${directory}/${currentFileName}`) === undefined) throw new ForeignDirectory(directory, foreign)
+        return disk.lock(directory)
+      },
+      catch: (cause) => openError(directory, cause)
+    }),
+    (held) => Effect.sync(() => held.release())
+  )
+
+  const recovered = yield* Effect.try({
+    try: () =>
+      recover({
+        disk: disk.sync,
+        directory,
+        memtableBytes: options.memtableBytes,
+        randomBytes: entropy.bytes,
+        raiseTime: (ms) => {
+          clock.raise(ms)
+          return clock.nowMs()
+        },
+        monotonicMs: clock.monotonicMs
+      }),
+    catch: (cause) => openError(directory, cause)
+  })
+  return Recovery.of({ directory, ...recovered, lockHeld: lock.stillHeld })
+})
+
+export const layer: Layer.Layer<Recovery, OpenError, Disk | EngineOptions | EngineClock | Entropy> = Layer.effect(Recovery, make)

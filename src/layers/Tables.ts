@@ -1,0 +1,301 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { FileHandle } from "../domain/disk/SyncDisk.ts"
+import { Damage, IoFailure } from "../domain/failures.ts"
+import { fileName } from "../domain/manifest/fileNames.ts"
+import type { ManifestState } from "../domain/manifest/ManifestState.ts"
+import { TableReader } from "../domain/table/TableReader.ts"
+import { MalformedBytes } from "../domain/bytes/varint.ts"
+import { decodeValuePointer, type ValuePointer } from "../domain/values/ValuePointer.ts"
+import { readValue as decodeValue } from "../domain/values/readValue.ts"
+import { BlockCache } from "../services/BlockCache.ts"
+import { Disk } from "../services/Disk.ts"
+import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import { Manifest } from "../services/Manifest.ts"
+import { Recovery } from "../services/Recovery.ts"
+import { Tables, type TableSlot, type Version } from "../services/Tables.ts"
+import { codecs } from "./codecs.ts"
+import { crc32 } from "./crc32.ts"
+import { levelsOf } from "./tables/levelsOf.ts"
+
+interface PinnedVersion extends Version {
+  pins: number
+}
+
+interface ValueSlot {
+  readonly path: string
+  handle: FileHandle | undefined
+}
+
+/** Above this an inline read is not served from the page cache any more. */
+const fastReadMicrosMax = 50
+/** One inline read in so many is timed; each moves the average by an eighth. */
+const timedReads = 32
+
+/** The plain part: also what a read-only database uses, which follows another process's manifest. */
+export const makeTables = (input: {
+  readonly disk: Disk["Service"]
+  readonly directory: string
+  readonly cache: BlockCache["Service"]
+  readonly maxOpenTables: number
+  readonly monotonicMs: () => number
+  readonly initial: ManifestState
+  /** Whether files that a version no longer names are removed: not by a reader beside a writer. */
+  readonly removes: boolean
+}): Tables["Service"] & { readonly close: () => void } => {
+  const { cache, directory, disk, maxOpenTables, monotonicMs } = input
+  const slots = new Map<number, TableSlot>()
+  const valueSlots = new Map<number, ValueSlot>()
+  /** By file id: how many live versions name the file. */
+  const references = new Map<number, number>()
+  let openTables: Array<TableSlot> = []
+  let hand = 0
+  let averageMicros = 0
+  let untilTimed = 1
+  let scratch = new Uint8Array(65_536)
+
+  const pathOf = (kind: "table" | "values", id: number) => `${directory}/${fileName(kind, id)}`
+
+  const slotOf = (meta: TableSlot["meta"]): TableSlot => {
+    const found = slots.get(meta.fileId)
+    // A trivial move changes the level, and nothing of what is open.
+    if (found !== undefined && found.meta.level === meta.level) return found
+    const slot: TableSlot = { meta, reader: found?.reader, handle: found?.handle, touched: false, busy: found?.busy ?? 0 }
+    if (found !== undefined) {
+      openTables = openTables.map((open) => (open === found ? slot : open))
+      found.reader = undefined
+      found.handle = undefined
+    }
+    slots.set(meta.fileId, slot)
+    return slot
+  }
+
+  const versionOf = (state: ManifestState): PinnedVersion => {
+    for (const id of [...state.tables.keys(), ...state.valueFiles.keys()]) references.set(id, (references.get(id) ?? 0) + 1)
+    return { levels: levelsOf(state).map((level) => level.map(slotOf)), state, pins: 1 }
+  }
+
+  const closeSlot = (slot: TableSlot) => {
+    slot.handle?.close()
+    slot.handle = undefined
+    slot.reader = undefined
+  }
+
+  const removeFile = (path: string) => {
+    if (!input.removes) return
+    try {
+      disk.sync.remove(path)
+    } catch (cause) {
+      // An orphan: the next open removes it.
+      if (!(cause instanceof IoFailure)) throw cause
+    }
+  }
+
+  const unreference = (id: number) => {
+    const left = references.get(id)! - 1
+    if (left > 0) {
+      references.set(id, left)
+      return
+    }
+    references.delete(id)
+    const slot = slots.get(id)
+    if (slot !== undefined) {
+      slots.delete(id)
+      openTables = openTables.filter((open) => open !== slot)
+      closeSlot(slot)
+      cache.removeTable(id)
+      removeFile(pathOf("table", id))
+      return
+    }
+    valueSlots.get(id)?.handle?.close()
+    valueSlots.delete(id)
+    removeFile(pathOf("values", id))
+  }
+
+  const unpin = (version: Version) => {
+    const pinned = version as PinnedVersion
+    if (--pinned.pins > 0) return
+    for (const id of [...pinned.state.tables.keys(), ...pinned.state.valueFiles.keys()]) unreference(id)
+  }
+
+  let current = versionOf(input.initial)
+
+  const readExact = (handle: FileHandle, offset: number, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length)
+    const count = handle.readAt(bytes, offset)
+    if (count !== length) throw new Damage(handle.path, offset, "Truncated", `${count} of ${length} bytes`)
+    return bytes
+  }
+
+  /** Second chance: closes the first open table that was not used since the hand passed, and that no pooled read holds. */
+  const closeOne = () => {
+    for (let i = 0; i < openTables.length * 2; i++) {
+      hand = (hand + 1) % openTables.length
+      const slot = openTables[hand]!
+      if (slot.busy > 0) continue
+      if (slot.touched) slot.touched = false
+      else {
+        closeSlot(slot)
+        openTables.splice(hand, 1)
+        return
+      }
+    }
+  }
+
+  const open = (slot: TableSlot): TableReader => {
+    if (openTables.length >= maxOpenTables) closeOne()
+    const path = pathOf("table", slot.meta.fileId)
+    const handle = disk.sync.open(path, "read")
+    try {
+      slot.reader = TableReader.open(
+        crc32, codecs, slot.meta.fileId, path, slot.meta.fileBytes, slot.meta.root, (offset, length) => readExact(handle, offset, length), current.state.uuid
+      )
+    } catch (cause) {
+      handle.close()
+      throw cause
+    }
+    slot.handle = handle
+    openTables.push(slot)
+    return slot.reader
+  }
+
+  const reader = (slot: TableSlot): TableReader => {
+    slot.touched = true
+    return slot.reader ?? open(slot)
+  }
+
+  const valueHandle = (pointer: ValuePointer): FileHandle => {
+    let slot = valueSlots.get(pointer.fileId)
+    if (slot === undefined) {
+      slot = { path: pathOf("values", pointer.fileId), handle: undefined }
+      valueSlots.set(pointer.fileId, slot)
+    }
+    slot.handle ??= disk.sync.open(slot.path, "read")
+    return slot.handle
+  }
+
+  const pointerIn = (bytes: Uint8Array, start: number, end: number): ValuePointer => {
+    try {
+      return decodeValuePointer(bytes, start, end)
+    } catch (cause) {
+      if (cause instanceof MalformedBytes) throw new Damage(directory, 0, "Malformed", cause.message)
+      throw cause
+    }
+  }
+
+  const attempt = <A>(run: () => A): Effect.Effect<A, IoFailure | Damage> =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(run())
+      } catch (cause) {
+        return cause instanceof IoFailure || cause instanceof Damage ? Effect.fail(cause) : Effect.die(cause)
+      }
+    })
+
+  return {
+    current: () => current,
+    pin: () => {
+      current.pins++
+      return current
+    },
+    unpin,
+    install: (state) => {
+      const previous = current
+      // The new version first: files that both name must not lose their last reference in between.
+      current = versionOf(state)
+      unpin(previous)
+    },
+    reader,
+    cachedLeaf: (tableId, leaf) => cache.get(tableId, leaf),
+    readLeaf: (slot, leaf, keep) => {
+      const table = reader(slot)
+      const length = table.leafStoredLength(leaf)
+      const compressed = table.fences.codec(leaf) !== 0
+      if (compressed && scratch.length < length) scratch = new Uint8Array(length)
+      const stored = compressed ? scratch.subarray(0, length) : cache.takeBuffer(length)
+      const timed = --untilTimed === 0
+      const startedMs = timed ? monotonicMs() : 0
+      const count = slot.handle!.readAt(stored, table.leafOffset(leaf))
+      if (timed) {
+        untilTimed = timedReads
+        averageMicros += ((monotonicMs() - startedMs) * 1000 - averageMicros) / 8
+      }
+      if (count !== length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${length} bytes`)
+      const block = table.verifyLeaf(leaf, stored)
+      if (keep) cache.put(slot.meta.fileId, leaf, block)
+      return block
+    },
+    readLeafPooled: (slot, leaf, keep) =>
+      Effect.suspend(() => {
+        const opened = attempt(() => reader(slot))
+        return Effect.flatMap(opened, (table) => {
+          const stored = new Uint8Array(table.leafStoredLength(leaf))
+          slot.busy++
+          return disk.read(slot.handle!, stored, table.leafOffset(leaf)).pipe(
+            Effect.ensuring(Effect.sync(() => slot.busy--)),
+            Effect.flatMap((count) =>
+              attempt(() => {
+                if (count !== stored.length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${stored.length} bytes`)
+                const block = table.verifyLeaf(leaf, stored)
+                if (keep) cache.put(slot.meta.fileId, leaf, block)
+                return block
+              })
+            )
+          )
+        })
+      }),
+    hold: () => cache.hold(),
+    release: () => cache.release(),
+    readValue: (bytes, start, end) => {
+      const pointer = pointerIn(bytes, start, end)
+      const handle = valueHandle(pointer)
+      return decodeValue(crc32, codecs, handle.path, pointer, readExact(handle, pointer.offset, pointer.storedLength))
+    },
+    readValuePooled: (bytes, start, end) => {
+      const copy = bytes.slice(start, end)
+      return Effect.flatMap(attempt(() => {
+        const pointer = pointerIn(copy, 0, copy.length)
+        return { pointer, handle: valueHandle(pointer) }
+      }), ({ handle, pointer }) => {
+        const stored = new Uint8Array(pointer.storedLength)
+        return Effect.flatMap(disk.read(handle, stored, pointer.offset), (count) =>
+          attempt(() => {
+            if (count !== stored.length) throw new Damage(handle.path, pointer.offset, "Truncated", `${count} of ${stored.length} bytes`)
+            return decodeValue(crc32, codecs, handle.path, pointer, stored)
+          }))
+      })
+    },
+    readsAreFast: () => averageMicros < fastReadMicrosMax,
+    openCount: () => openTables.length,
+    lingering: () => [...references.keys()].filter((id) => !current.state.tables.has(id) && !current.state.valueFiles.has(id)),
+    close: () => {
+      for (const slot of openTables) closeSlot(slot)
+      openTables = []
+      for (const slot of valueSlots.values()) slot.handle?.close()
+      valueSlots.clear()
+    }
+  }
+}
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const clock = yield* EngineClock
+  const manifest = yield* Manifest
+  const cache = yield* BlockCache
+  const { directory } = yield* Recovery
+  const tables = makeTables({
+    disk,
+    directory,
+    cache,
+    maxOpenTables: options.maxOpenTables,
+    monotonicMs: clock.monotonicMs,
+    initial: manifest.state(),
+    removes: true
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(tables.close))
+  return Tables.of(tables)
+})
+
+export const layer: Layer.Layer<Tables, never, Disk | EngineOptions | EngineClock | Manifest | BlockCache | Recovery> = Layer.effect(Tables, make)

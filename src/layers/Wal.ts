@@ -1,0 +1,349 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Cause from "effect/Cause"
+import * as Schedule from "effect/Schedule"
+import { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, LockLost } from "../domain/errors.ts"
+import { fileName } from "../domain/manifest/fileNames.ts"
+import { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
+import type { WriteResult } from "../services/Database.ts"
+import { Disk } from "../services/Disk.ts"
+import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import { Entropy } from "../services/Entropy.ts"
+import { HealthMonitor } from "../services/HealthMonitor.ts"
+import { Manifest } from "../services/Manifest.ts"
+import { Recovery } from "../services/Recovery.ts"
+import { type CommitError, type CommitReply, Wal } from "../services/Wal.ts"
+import { crc32 } from "./crc32.ts"
+import { GroupPositions } from "./wal/GroupPositions.ts"
+import { prepareSegment } from "./wal/prepareSegment.ts"
+import type { LogSegment, RetainedSegment } from "../services/LogSegment.ts"
+
+/** Everything submitted since the last group was taken. */
+interface PendingGroup {
+  readonly builder: GroupBuilder
+  replies: Array<(answer: CommitReply) => void>
+  sync: boolean
+  firstSequence: number
+}
+
+interface Waiter {
+  readonly sequence: number
+  readonly answer: (answer: Effect.Effect<void, CommitError>) => void
+}
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const health = yield* HealthMonitor
+  const manifest = yield* Manifest
+  const recovery = yield* Recovery
+  const clock = yield* EngineClock
+  const entropy = yield* Entropy
+  const { directory } = recovery
+
+  // --- State: owned by the committer; the commit turn only appends to `pending`.
+  let segment: LogSegment = recovery.segment
+  let prepared: LogSegment | undefined
+  let retained: ReadonlyArray<RetainedSegment> = recovery.retainedSegments
+  let previousSum = segment.lastSum
+  let durablePosition = segment.position
+  let unsyncedGroups = 0
+  let startAligned = true
+  let next = recovery.nextSequence
+  let visible = recovery.visibleSequence
+  let durable = recovery.visibleSequence
+  let spare: GroupBuilder = new GroupBuilder(crc32)
+  let pending: PendingGroup = { builder: new GroupBuilder(crc32), replies: [], sync: false, firstSequence: next }
+  let lastGroupTransactions = 0
+  let busy = false
+  let closing = false
+  let failure: CommitError | undefined
+  let rotation = false
+  let visibleWaiters: Array<Waiter> = []
+  let durableWaiters: Array<Waiter> = []
+  // The replayed log may fill several memtables: until the last of them is in tables, nothing beyond what was flushed before may be passed over by the next replay.
+  const positions = new GroupPositions(recovery.manifest.state.flushedThrough.position)
+  positions.push(recovery.visibleSequence, segment.position)
+  const stats = { transactions: 0, groups: 0, syncs: 0, logBytes: 0 }
+  let segmentSyncs = 0
+  const work = Latch.makeUnsafe(false)
+  const wantPrepared = Latch.makeUnsafe(true)
+  const sealed = Latch.makeUnsafe(false)
+
+  const release = (waiters: Array<Waiter>, reached: number): Array<Waiter> => {
+    if (waiters.length === 0) return waiters
+    const rest: Array<Waiter> = []
+    for (const waiter of waiters) {
+      if (failure !== undefined && waiter.sequence > reached) waiter.answer(Effect.fail(failure))
+      else if (waiter.sequence <= reached) waiter.answer(Effect.void)
+      else rest.push(waiter)
+    }
+    return rest
+  }
+
+  const memory = !disk.durable
+
+  const answer = (replies: ReadonlyArray<(answer: CommitReply) => void>, firstSequence: number, durability: WriteResult["durability"]) => {
+    for (let i = 0; i < replies.length; i++) replies[i]!(Effect.succeed({ sequence: firstSequence + i, durability }))
+  }
+
+  /** Nothing after this is ever acknowledged: those whose bytes were on the way do not know, those behind them were never written. */
+  const poison = (group: PendingGroup | undefined, cause: unknown) => {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    if (failure === undefined) {
+      failure = new DatabasePoisoned({ detail })
+      health.refuseWrites("readOnly", failure, detail)
+    }
+    const unknown = cause instanceof LockLost ? cause : new CommitOutcomeUnknown({ detail })
+    if (group !== undefined) for (const reply of group.replies) reply(Effect.fail(unknown))
+    for (const reply of pending.replies) reply(Effect.fail(failure))
+    pending.replies = []
+    pending.builder.reset()
+    visibleWaiters = release(visibleWaiters, visible)
+    durableWaiters = release(durableWaiters, durable)
+  }
+
+  /** Takes what is pending and writes it to the segment, without syncing. Throws what the disk throws. */
+  const take = (): PendingGroup => {
+    const group = pending
+    pending = { builder: spare, replies: [], sync: false, firstSequence: next }
+    spare = group.builder
+    lastGroupTransactions = group.replies.length
+    return group
+  }
+
+  const write = (group: PendingGroup) => {
+    const padding = startAligned ? alignmentGap(segment) : 0
+    const position = segment.position + padding
+    const { bytes, sum } = group.builder.finish({
+      saltSum: segment.header.saltSum,
+      epoch: segment.header.epoch,
+      position,
+      firstSequence: group.firstSequence,
+      durableThrough: durablePosition,
+      previousSum
+    })
+    segment.handle.writev([bytes], segment.headerBytes + (position - segment.basePosition))
+    segment.position = position + bytes.length
+    segment.lastSum = sum
+    segment.lastSequence = group.firstSequence + group.replies.length - 1
+    previousSum = sum
+    startAligned = false
+    unsyncedGroups++
+    positions.push(segment.lastSequence, segment.position)
+    stats.groups++
+    stats.transactions += group.replies.length
+    stats.logBytes += padding + bytes.length
+    group.builder.reset()
+  }
+
+  const alignmentGap = (s: LogSegment): number => {
+    const alignment = s.header.alignment
+    const offset = s.headerBytes + (s.position - s.basePosition)
+    return (alignment - (offset % alignment)) % alignment
+  }
+
+  const synced = (position: number, sequence: number) => {
+    durablePosition = position
+    if (sequence > durable) durable = sequence
+    unsyncedGroups = 0
+    startAligned = true
+    stats.syncs++
+    segmentSyncs++
+  }
+
+  const publish = (group: PendingGroup, durability: WriteResult["durability"]) => {
+    // A second writer can only be noticed, not excluded, once the lock was lost: look between sync and acknowledgement.
+    if (!manifest.stillOurs()) throw new LockLost({ path: directory })
+    visible = group.firstSequence + group.replies.length - 1
+    answer(group.replies, group.firstSequence, memory ? "memory" : durability)
+    if (visibleWaiters.length > 0) visibleWaiters = release(visibleWaiters, visible)
+    if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
+  }
+
+  const rotationDue = () => rotation || segment.position - segment.basePosition >= options.walSegmentBytes
+
+  const datasync = Effect.suspend(() => {
+    const position = segment.position
+    const sequence = segment.lastSequence
+    return Effect.tap(disk.datasync(segment.handle), () => Effect.sync(() => synced(position, sequence)))
+  })
+
+  /** The old segment is durable as a whole before the first group of the next one: a hole across segments is then damage, not a torn tail. */
+  const rotate = Effect.gen(function*() {
+    const upcoming = prepared
+    if (upcoming === undefined) return
+    if (unsyncedGroups > 0 || segment.position > durablePosition) yield* datasync
+    const old = segment
+    prepared = undefined
+    rotation = false
+    upcoming.basePosition = old.position
+    upcoming.position = old.position
+    upcoming.lastSum = old.lastSum
+    segment = upcoming
+    startAligned = true
+    const zeroed = segmentSyncs
+    segmentSyncs = 0
+    yield* Effect.forkIn(seal(old, zeroed), scope)
+    wantPrepared.openUnsafe()
+  })
+
+  const seal = (old: LogSegment, _syncs: number) =>
+    Effect.gen(function*() {
+      const bytes = old.headerBytes + (old.position - old.basePosition)
+      yield* manifest.commit(() => ({
+        sealSegments: [{ fileId: old.fileId, lengthBytes: bytes, lastSum: old.lastSum, basePosition: old.basePosition, lastSequence: old.lastSequence }],
+        engineTimeMs: clock.nowMs()
+      }), () => {
+        retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
+      })
+      old.handle.close()
+      sealed.openUnsafe()
+    }).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
+
+  const scope = yield* Effect.scope
+
+  const commitGroups = Effect.gen(function*() {
+    while (true) {
+      const wantsSync = durableWaiters.length > 0 && unsyncedGroups > 0
+      if (pending.replies.length === 0 && !wantsSync && !(rotation && prepared !== undefined && failure === undefined)) {
+        if (closing) return
+        busy = false
+        yield* work.await
+        work.closeUnsafe()
+        continue
+      }
+      busy = true
+      if (failure !== undefined) {
+        poison(undefined, failure)
+        if (closing) return
+        continue
+      }
+      let group: PendingGroup | undefined
+      const exit = yield* Effect.exit(Effect.gen(function*() {
+        if (rotationDue() && prepared !== undefined) yield* rotate
+        if (pending.replies.length === 0) {
+          if (unsyncedGroups > 0) yield* datasync
+          durableWaiters = release(durableWaiters, durable)
+          return
+        }
+        group = take()
+        const sync = group.sync || durableWaiters.length > 0
+        write(group)
+        if (sync) yield* datasync
+        publish(group, sync ? "sync" : "buffered")
+      }))
+      if (Exit.isFailure(exit)) poison(group, Cause.squash(exit.cause))
+    }
+  })
+
+  const owner = yield* commitGroups.pipe(
+    // The one actor that is never restarted: what it was doing when it died is unknown.
+    Effect.onExit((exit) => Effect.sync(() => {
+      if (Exit.isFailure(exit) && !closing) poison(undefined, Cause.squash(exit.cause))
+    })),
+    Effect.forkScoped
+  )
+
+  const keepPrepared = Effect.gen(function*() {
+    while (true) {
+      yield* wantPrepared.await
+      wantPrepared.closeUnsafe()
+      if (prepared !== undefined || failure !== undefined || closing) continue
+      prepared = yield* prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes: 0 })
+      work.openUnsafe()
+    }
+  }).pipe(
+    Effect.tapCause((cause) => Effect.logWarning("preparing the next log segment failed; groups go on into the current one", cause)),
+    Effect.retry(Schedule.exponential("50 millis").pipe(Schedule.upTo({ times: 8 }))),
+    Effect.ignore
+  )
+  yield* Effect.forkScoped(keepPrepared)
+
+  yield* Effect.addFinalizer(() => Effect.gen(function*() {
+    closing = true
+    work.openUnsafe()
+    yield* Fiber.await(owner)
+    if (failure === undefined) {
+      const exit = yield* Effect.exit(unsyncedGroups > 0 ? datasync : Effect.void)
+      if (Exit.isSuccess(exit)) {
+        // Sealed and with its reservation given back: the next open finds no tail to judge and loses no sequences.
+        const spareId = prepared?.fileId
+        yield* manifest.commit(() => ({
+          sealSegments: [{
+            fileId: segment.fileId,
+            lengthBytes: segment.headerBytes + (segment.position - segment.basePosition),
+            lastSum: segment.lastSum,
+            basePosition: segment.basePosition,
+            lastSequence: segment.lastSequence
+          }],
+          ...(spareId === undefined ? {} : { removeSegments: [spareId] }),
+          sequencesThrough: next - 1,
+          engineTimeMs: clock.nowMs()
+        })).pipe(Effect.andThen(spareId === undefined ? Effect.void : Effect.ignore(disk.remove(`${directory}/${fileName("log", spareId)}`))), Effect.ignore)
+      }
+    }
+    segment.handle.close()
+    prepared?.handle.close()
+  }))
+
+  return Wal.of({
+    builder: () => pending.builder,
+    nextSequence: () => next,
+    submit: (sync, reply) => {
+      const sequence = next++
+      if (pending.replies.length === 0) pending.firstSequence = sequence
+      pending.replies.push(reply)
+      if (sync) pending.sync = true
+      // Nobody is writing and nobody asked for a sync: this caller leads. A lone writer saves two fiber switches, a large batch gains nothing from waiting for company.
+      if (!busy && !sync && !pending.sync && failure === undefined && !closing && durableWaiters.length === 0 && !rotationDue() &&
+        (lastGroupTransactions <= 1 || pending.builder.payloadBytes >= 32_768)) {
+        const group = take()
+        try {
+          write(group)
+          publish(group, "buffered")
+        } catch (cause) {
+          poison(group, cause)
+        }
+        return
+      }
+      work.openUnsafe()
+    },
+    visibleSequence: () => visible,
+    durableSequence: () => durable,
+    pendingBytes: () => pending.builder.payloadBytes,
+    awaitVisible: (sequence) => Effect.callback((resume) => {
+      if (sequence <= visible) return resume(Effect.void)
+      if (failure !== undefined) return resume(Effect.fail(failure))
+      visibleWaiters.push({ sequence, answer: resume })
+    }),
+    ensureDurable: (sequence) => Effect.callback((resume) => {
+      if (sequence <= durable) return resume(Effect.void)
+      if (failure !== undefined) return resume(Effect.fail(failure))
+      if (closing) return resume(Effect.fail(new DatabaseClosed({})))
+      durableWaiters.push({ sequence, answer: resume })
+      work.openUnsafe()
+    }),
+    positionAfter: (sequence) => positions.after(sequence),
+    rotate: Effect.gen(function*() {
+      if (failure !== undefined) return yield* Effect.fail(failure)
+      sealed.closeUnsafe()
+      rotation = true
+      wantPrepared.openUnsafe()
+      work.openUnsafe()
+      yield* sealed.await
+    }),
+    segmentsBelow: (sequence) => retained.filter((s) => s.lastSequence <= sequence).map((s) => s.fileId),
+    forgetSegments: (fileIds) => {
+      retained = retained.filter((s) => !fileIds.includes(s.fileId))
+    },
+    diskBytes: () => retained.reduce((sum, s) => sum + s.bytes, 0) + segment.headerBytes + (segment.position - segment.basePosition),
+    stats: () => ({ ...stats })
+  })
+})
+
+export const layer: Layer.Layer<Wal, never, Disk | EngineOptions | HealthMonitor | Manifest | Recovery | EngineClock | Entropy> = Layer.effect(Wal, make)

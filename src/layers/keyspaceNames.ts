@@ -1,0 +1,14 @@
+import { InvalidKeyspaceName } from "../domain/errors.ts"
+
+const nameBytesMax = 255
+const utf8 = new TextEncoder()
+
+/** The UTF-8 form of a keyspace's name. Throws `InvalidKeyspaceName`. */
+export const keyspaceNameBytes = (name: unknown): Uint8Array => {
+  if (typeof name !== "string") throw new InvalidKeyspaceName({ name: String(name), detail: "a name is a string" })
+  if (name.length === 0) throw new InvalidKeyspaceName({ name, detail: "it is empty" })
+  if (!name.isWellFormed()) throw new InvalidKeyspaceName({ name, detail: "it holds a lone surrogate" })
+  const bytes = utf8.encode(name)
+  if (bytes.length > nameBytesMax) throw new InvalidKeyspaceName({ name: `${name.slice(0, 40)}…`, detail: `it is longer than ${nameBytesMax} bytes` })
+  return bytes
+}

@@ -1,0 +1,103 @@
+import * as Effect from "effect/Effect"
+import { fromFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
+import { IoFailure } from "../../domain/failures.ts"
+import { encodeCurrent } from "../../domain/manifest/current.ts"
+import { currentFileName, currentTemporaryFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
+import { encodeManifest } from "../../domain/manifest/manifestFile.ts"
+import { fileIdBlock, type ManifestState } from "../../domain/manifest/ManifestState.ts"
+import type { Disk } from "../../services/Disk.ts"
+import type { Entropy } from "../../services/Entropy.ts"
+import type { Flusher } from "../../services/Flusher.ts"
+import type { Tables } from "../../services/Tables.ts"
+import { crc32 } from "../crc32.ts"
+import { makeDirectoryDurably } from "../disk/makeDirectoryDurably.ts"
+
+/** Codes with which a file system says that it has no hard link to give, at all or to there. */
+const linkRefusals = new Set(["EXDEV", "EPERM", "ENOTSUP", "EMLINK", "ENOSYS"])
+const copyBytes = 1 << 20
+
+export interface CheckpointReport {
+  readonly path: string
+  readonly sequence: number
+  readonly files: number
+  readonly bytes: number
+}
+
+/**
+ * A database of its own in `path`, as of a moment after the call: flush, pin the version, link its files (they never change again), and name them in a new manifest under a new
+ * lineage. The log is not copied: what a flush covers is in tables. The live files are not touched.
+ */
+export const makeCheckpoint = (parts: {
+  readonly disk: Disk["Service"]
+  readonly entropy: Entropy["Service"]
+  readonly flusher: Flusher["Service"]
+  readonly tables: Tables["Service"]
+  readonly directory: string
+}, path: string): Effect.Effect<CheckpointReport, MaintenanceError> =>
+  Effect.gen(function*() {
+    const { directory, disk, entropy, flusher, tables } = parts
+    if ((yield* disk.stat(path)) !== undefined) return yield* Effect.fail(new PathExists({ path }))
+    yield* flusher.flush
+    const version = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
+    const { state } = version
+    yield* Effect.try({ try: () => makeDirectoryDurably(disk.sync, path), catch: (cause) => cause as IoFailure })
+
+    let bytes = 0
+    let highest = 0
+    const files: Array<{ readonly kind: FileKind; readonly id: number; readonly bytes: number }> = [
+      ...Array.from(state.valueFiles.values(), (file) => ({ kind: "values" as const, id: file.fileId, bytes: file.fileBytes })),
+      ...Array.from(state.tables.values(), (table) => ({ kind: "table" as const, id: table.fileId, bytes: table.fileBytes }))
+    ]
+    for (const file of files) {
+      const name = fileName(file.kind, file.id)
+      yield* link(disk, `${directory}/${name}`, `${path}/${name}`, file.bytes)
+      bytes += file.bytes
+      highest = Math.max(highest, file.id)
+    }
+
+    const manifestId = highest + 1
+    const copy: ManifestState = {
+      ...state,
+      lineageId: entropy.bytes(16),
+      segments: new Map(),
+      fileIdsThrough: manifestId + fileIdBlock,
+      // Nothing beyond what is flushed was ever given out in the new lineage.
+      sequencesThrough: state.flushedThrough.sequence
+    }
+    const encoded = encodeManifest(crc32, manifestId, copy)
+    yield* write(disk, `${path}/${fileName("manifest", manifestId)}`, encoded.bytes)
+    yield* write(disk, `${path}/${currentTemporaryFileName}`, encodeCurrent(crc32, manifestId))
+    yield* disk.syncDirectory(path)
+    // Until here the directory is no database: a checkpoint cut short cannot be mistaken for one.
+    yield* disk.rename(`${path}/${currentTemporaryFileName}`, `${path}/${currentFileName}`)
+    yield* disk.syncDirectory(path)
+    return { path, sequence: state.flushedThrough.sequence, files: files.length + 2, bytes: bytes + encoded.bytes.length }
+  }).pipe(Effect.scoped, Effect.mapError((error) => error instanceof IoFailure ? fromFailure(error) : error))
+
+const write = (disk: Disk["Service"], path: string, bytes: Uint8Array): Effect.Effect<void, IoFailure> =>
+  Effect.acquireUseRelease(
+    disk.open(path, "create"),
+    (handle) => Effect.andThen(disk.writev(handle, [bytes], 0), disk.datasync(handle)),
+    (handle) => Effect.sync(() => handle.close())
+  )
+
+const link = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
+  Effect.catch(disk.link(from, to), (failure) => linkRefusals.has(failure.code) ? copyFile(disk, from, to, bytes) : Effect.fail(failure))
+
+const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
+  Effect.acquireUseRelease(
+    Effect.all([disk.open(from, "read"), disk.open(to, "create")]),
+    ([source, target]) =>
+      Effect.gen(function*() {
+        const chunk = new Uint8Array(Math.min(copyBytes, bytes))
+        for (let at = 0; at < bytes;) {
+          const part = chunk.subarray(0, Math.min(chunk.length, bytes - at))
+          const count = yield* disk.read(source, part, at)
+          if (count !== part.length) return yield* Effect.fail(new IoFailure("read", from, "EIO", `${from} is shorter than the manifest says`))
+          yield* disk.writev(target, [part], at)
+          at += count
+        }
+        yield* disk.datasync(target)
+      }),
+    (handles) => Effect.sync(() => handles.forEach((handle) => handle.close()))
+  )

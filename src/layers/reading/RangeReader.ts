@@ -1,0 +1,128 @@
+import type * as Effect from "effect/Effect"
+import type { Damage, IoFailure } from "../../domain/failures.ts"
+import { CursorState, type BlockNeed, type EntryCursor } from "../../domain/EntryCursor.ts"
+import type { KeyBounds } from "../../domain/keys/KeyBounds.ts"
+import { compareBytes } from "../../domain/keys/compareBytes.ts"
+import type { Slab } from "../../domain/bytes/Slab.ts"
+import { LevelCursor } from "../../domain/merge/LevelCursor.ts"
+import { mergeCursors } from "../../domain/merge/MergeCursor.ts"
+import { VisibleCursor } from "../../domain/merge/VisibleCursor.ts"
+import type { FragmentedTombstones } from "../../domain/table/RangeTombstones.ts"
+import { TableCursor } from "../../domain/table/TableCursor.ts"
+import type { Tables, TableSlot } from "../../services/Tables.ts"
+import type { View } from "./View.ts"
+
+const mayHold = (slot: TableSlot, keyspace: number, lower: Uint8Array | undefined, upper: Uint8Array | undefined): boolean => {
+  const { largest, smallest } = slot.meta
+  if (smallest.keyspace > keyspace || largest.keyspace < keyspace) return false
+  if (upper !== undefined && smallest.keyspace === keyspace && compareBytes(smallest.key, upper) >= 0) return false
+  return !(lower !== undefined && largest.keyspace === keyspace && compareBytes(largest.key, lower) < 0)
+}
+
+const keptBlocks = 16
+
+/** What a reader that may not block was stopped by. */
+export interface PendingBlock {
+  readonly slot: TableSlot
+  readonly need: BlockNeed
+}
+
+/**
+ * Walks the visible entries of a range of one keyspace in a view. The view's version must stay pinned while it is used. Never blocks unless told to: `advance(false)` stops
+ * at a block that is not cached, for the caller to bring through the pool.
+ */
+export class RangeReader {
+  /** Set when `advance(false)` returned "pending". */
+  pending: PendingBlock | undefined = undefined
+  private blocksRead = 0
+  private readonly tables: Tables["Service"]
+  private readonly slots: Map<number, TableSlot>
+  private readonly cursor: VisibleCursor
+
+  constructor(tables: Tables["Service"], view: View, keyspace: number, bounds: KeyBounds) {
+    this.tables = tables
+    this.slots = new Map()
+    const children: Array<EntryCursor> = []
+    const tombstones: Array<FragmentedTombstones> = []
+    for (const memtable of view.memtables) {
+      if (memtable.isEmpty) continue
+      children.push(memtable.cursor())
+      tombstones.push(...memtable.tombstones())
+    }
+    view.version.levels.forEach((level, index) => {
+      const inside = level.filter((slot) => mayHold(slot, keyspace, bounds.lower, bounds.upper))
+      for (const slot of inside) {
+        this.slots.set(slot.meta.fileId, slot)
+        if (slot.meta.rangeTombstoneCount > 0) tombstones.push(tables.reader(slot).tombstones)
+      }
+      if (index === 0 || inside.length === 1) for (const slot of inside) children.push(this.open(slot))
+      else if (inside.length > 1) children.push(new LevelCursor(inside.map((slot) => slot.meta), (meta) => this.open(this.slots.get(meta.fileId)!)))
+    })
+    this.cursor = new VisibleCursor(mergeCursors(children), {
+      keyspace,
+      bounds: { gte: bounds.lower, lt: bounds.upper },
+      sequence: view.sequence,
+      timeMs: view.timeMs,
+      reverse: bounds.reverse,
+      limit: bounds.limit,
+      tombstones
+    })
+  }
+
+  /** To the next visible entry. Throws `Damage`, `IoFailure`. */
+  advance(mayBlock: boolean): "entry" | "end" | "pending" {
+    return this.settle(this.cursor.advance(), mayBlock)
+  }
+
+  /** Answers `pending`, and goes on with the move that it interrupted. */
+  supply(block: Uint8Array, mayBlock: boolean): "entry" | "end" | "pending" {
+    this.pending = undefined
+    return this.settle(this.cursor.supply(block), mayBlock)
+  }
+
+  /** The current key, copied: it belongs to the caller. */
+  key(slab: Slab): Uint8Array {
+    return slab.copy(this.cursor.keyBytes, this.cursor.keyStart, this.cursor.keyEnd)
+  }
+
+  get isPointer(): boolean {
+    return this.cursor.isPointer
+  }
+
+  /** The current value, copied; one that stands in a value file is read from there. Throws. */
+  value(slab: Slab): Uint8Array {
+    const { cursor } = this
+    if (cursor.isPointer) return this.tables.readValue(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
+    return slab.copy(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
+  }
+
+  /** The value of an entry that is a pointer, through the pool. */
+  valuePooled(): Effect.Effect<Uint8Array, IoFailure | Damage> {
+    const { cursor } = this
+    return this.tables.readValuePooled(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
+  }
+
+  /** The first blocks of a scan are what short ranges come back to; the rest of a long one would only push out what is warm. */
+  keepsBlock(): boolean {
+    return this.blocksRead++ < keptBlocks
+  }
+
+  private open(slot: TableSlot): EntryCursor {
+    return new TableCursor(this.tables.reader(slot))
+  }
+
+  private settle(first: CursorState, mayBlock: boolean): "entry" | "end" | "pending" {
+    let state = first
+    while (state === CursorState.needsBlock) {
+      const need = this.cursor.need!
+      const slot = this.slots.get(need.tableId)!
+      const cached = this.tables.cachedLeaf(need.tableId, need.leaf)
+      if (cached === undefined && !mayBlock) {
+        this.pending = { slot, need }
+        return "pending"
+      }
+      state = this.cursor.supply(cached ?? this.tables.readLeaf(slot, need.leaf, this.keepsBlock()))
+    }
+    return state === CursorState.atEntry ? "entry" : "end"
+  }
+}

@@ -1,0 +1,305 @@
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { decodeText } from "../../domain/bytes/decodeText.ts"
+import type { Slab } from "../../domain/bytes/Slab.ts"
+import {
+  DatabaseClosed, fromReadFailure, InvalidKey, InvalidRange, KeyspaceDropped, type ReadError, type ScanError, SnapshotExpired
+} from "../../domain/errors.ts"
+import type { KeyEncoder } from "../../domain/keys/encodeKey.ts"
+import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
+import { keyHash } from "../../domain/keys/keyHash.ts"
+import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
+import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/Database.ts"
+import type { Tables } from "../../services/Tables.ts"
+import type { SnapshotLease } from "../../services/TransactionManager.ts"
+import type { ValueCache } from "../../services/ValueCache.ts"
+import { PointReader, PointState } from "./PointReader.ts"
+import { RangeReader } from "./RangeReader.ts"
+import type { View } from "./View.ts"
+
+/** What the reads of one database share. */
+export interface ReadParts {
+  readonly tables: Tables["Service"]
+  readonly valueCache: ValueCache["Service"]
+  readonly hashSeed: number
+  readonly point: PointReader
+  readonly encoder: KeyEncoder
+  readonly slab: Slab
+}
+
+/** Where and when to read. */
+export interface ReadTarget {
+  readonly keyspace: number
+  /** Throws the reason why this may not be read (closed, dropped, expired). */
+  readonly check: () => void
+  /** The view of this moment, good for this synchronous step. */
+  readonly view: () => View
+  /** Pins the version of `view()` under a lease, for a read that takes longer. */
+  readonly lease: (onEnd: () => void) => SnapshotLease
+}
+
+/** Entries of the first chunk of a scan, and of the following ones. */
+const firstChunk = 32
+const laterChunks = 256
+/** Value-cache entries that expire are never served from there: the engine's time is not asked on a hit. */
+const never = Infinity
+
+/** What a read may throw, as its public error. Defects pass through. */
+export const readError = (cause: unknown): ReadError =>
+  cause instanceof InvalidKey || cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired || cause instanceof DatabaseClosed ? cause : fromReadFailure(cause)
+
+const scanError = (cause: unknown): ScanError => cause instanceof InvalidRange ? cause : readError(cause)
+
+const attempt = <A>(run: () => Effect.Effect<A, ReadError>): Effect.Effect<A, ReadError> => {
+  try {
+    return run()
+  } catch (cause) {
+    return Effect.fail(readError(cause))
+  }
+}
+
+export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly reads: Reads; readonly unsafe: UnsafeReads } => {
+  const { encoder, point, slab, tables, valueCache } = parts
+  const { keyspace } = target
+  const seed = keyspaceSeed(parts.hashSeed, keyspace)
+
+  /** A lookup that reads inline. The value's place is in `point`. */
+  const lookup = (key: Key, view: View): PointState => {
+    encoder.encode(key)
+    const hash = keyHash(seed, encoder.bytes, encoder.start, encoder.end)
+    const state = point.lookup(view, keyspace, hash, encoder.bytes, encoder.start, encoder.end, true, undefined)
+    if (state === PointState.value && typeof key === "string" && point.expiresAt === 0) {
+      valueCache.fill(keyspace, key, hash, view.sequence, point.bytes, point.start, point.end, 0)
+    }
+    return state
+  }
+
+  const valueAt = (state: PointState): Uint8Array | undefined =>
+    state === PointState.missing
+      ? undefined
+      : state === PointState.pointer
+      ? tables.readValue(point.bytes, point.start, point.end)
+      : slab.copy(point.bytes, point.start, point.end)
+
+  const getInline = (key: Key): Uint8Array | undefined => {
+    target.check()
+    const view = target.view()
+    if (typeof key === "string") {
+      const hit = valueCache.getBytes(keyspace, key, view.sequence, never)
+      if (hit !== undefined) return slab.copy(hit, 0, hit.length)
+    }
+    return valueAt(lookup(key, view))
+  }
+
+  const getTextInline = (key: Key): string | undefined => {
+    target.check()
+    const view = target.view()
+    if (typeof key === "string") {
+      const hit = valueCache.getText(keyspace, key, view.sequence, never)
+      if (hit !== undefined) return hit
+    }
+    const state = lookup(key, view)
+    // By way of a copy: a memtable is shared memory, which the platform's decoder refuses.
+    const value = valueAt(state)
+    return value === undefined ? undefined : decodeText(value)
+  }
+
+  const getManyInline = (keys: ReadonlyArray<Key>): Array<Uint8Array | undefined> => {
+    target.check()
+    const view = target.view()
+    const values = new Array<Uint8Array | undefined>(keys.length)
+    for (let i = 0; i < keys.length; i++) values[i] = valueAt(lookup(keys[i]!, view))
+    return values
+  }
+
+  const hasInline = (key: Key): boolean => {
+    target.check()
+    return lookup(key, target.view()) !== PointState.missing
+  }
+
+  /** The same without blocking: blocks come through the pool, and the view is pinned as long as that takes. `then` runs in the step in which the value was found. */
+  const coldLookup = <A>(keys: ReadonlyArray<Key>, then: (state: PointState) => Effect.Effect<A, ReadError>): Effect.Effect<Array<A>, ReadError> =>
+    Effect.suspend(() =>
+      attempt(() => {
+        target.check()
+        const version = tables.pin()
+        const lease = target.lease(() => tables.unpin(version))
+        const view: View = { ...target.view(), version, sequence: lease.sequence }
+        const brought = new Map<string, Uint8Array>()
+        const one = (key: Key): Effect.Effect<A, ReadError> =>
+          attempt(() => {
+            encoder.encode(key)
+            // The encoder is shared, and this waits: the bytes must be ours.
+            const bytes = Uint8Array.from(encoder.bytes.subarray(encoder.start, encoder.end))
+            const hash = keyHash(seed, bytes, 0, bytes.length)
+            const look: Effect.Effect<A, ReadError> = Effect.suspend(() =>
+              attempt(() => {
+                lease.check()
+                const state = point.lookup(view, keyspace, hash, bytes, 0, bytes.length, false, brought)
+                if (state !== PointState.pending) return then(state)
+                const { leaf } = point
+                const slot = point.slot!
+                return tables.readLeafPooled(slot, leaf, true).pipe(
+                  Effect.mapError(readError),
+                  Effect.flatMap((block) => {
+                    brought.set(`${slot.meta.fileId}/${leaf}`, block)
+                    return look
+                  })
+                )
+              })
+            )
+            return look
+          })
+        return Effect.ensuring(Effect.forEach(keys, one), Effect.sync(lease.release))
+      })
+    )
+
+  const coldValue = (state: PointState): Effect.Effect<Uint8Array | undefined, ReadError> =>
+    state === PointState.pointer
+      ? Effect.mapError(tables.readValuePooled(point.bytes, point.start, point.end), readError)
+      : Effect.succeed(valueAt(state))
+
+  const open = (range: ScanRange | undefined) => {
+    target.check()
+    const bounds = keyBounds(range)
+    const version = tables.pin()
+    tables.hold()
+    let reader: RangeReader | undefined
+    const lease = target.lease(() => {
+      reader = undefined
+      tables.release()
+      tables.unpin(version)
+    })
+    try {
+      reader = makeReader({ ...target.view(), version, sequence: lease.sequence }, bounds)
+    } catch (cause) {
+      lease.release()
+      throw cause
+    }
+    return { lease, reader }
+  }
+  const makeReader = (view: View, bounds: KeyBounds) => new RangeReader(tables, view, keyspace, bounds)
+
+  const scan = (range?: ScanRange): Stream.Stream<Entry, ScanError> =>
+    Stream.scoped(Stream.fromPull(Effect.suspend(() => {
+      let opened: ReturnType<typeof open>
+      try {
+        opened = open(range)
+      } catch (cause) {
+        // Told at the first pull, so that the stream's type is all a caller has to look at.
+        const error = scanError(cause)
+        return Effect.succeed(Effect.fail(error))
+      }
+      const { lease, reader } = opened
+      let size = firstChunk
+      let finished = false
+
+      const bring = Effect.suspend(() => {
+        const { need, slot } = reader.pending!
+        return Effect.mapError(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()), readError)
+      })
+
+      const fill = (entries: Array<Entry>, first: () => "entry" | "end" | "pending", mayBlock: boolean): Effect.Effect<readonly [Entry, ...Array<Entry>], ScanError | Cause.Done> => {
+        try {
+          lease.check()
+          let state = first()
+          for (;;) {
+            if (state === "end") {
+              finished = true
+              break
+            }
+            if (state === "pending") break
+            const key = reader.key(slab)
+            if (reader.isPointer && !mayBlock) {
+              return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) => {
+                entries.push({ key, value })
+                return entries.length >= size ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
+              })
+            }
+            entries.push({ key, value: reader.value(slab) })
+            if (entries.length >= size) break
+            state = reader.advance(mayBlock)
+          }
+        } catch (cause) {
+          return Effect.fail(readError(cause))
+        }
+        if (entries.length > 0) return Effect.succeed(nonEmpty(entries))
+        if (finished) return Cause.done()
+        return Effect.flatMap(bring, (block) => fill(entries, () => reader.supply(block, mayBlock), mayBlock))
+      }
+
+      const pull = Effect.suspend(() => {
+        if (finished) return Cause.done()
+        const mayBlock = tables.readsAreFast()
+        const pulled = reader.pending !== undefined
+          ? Effect.flatMap(bring, (block) => fill([], () => reader.supply(block, mayBlock), mayBlock))
+          : fill([], () => reader.advance(mayBlock), mayBlock)
+        size = laterChunks
+        return pulled
+      })
+      return Effect.as(Effect.addFinalizer(() => Effect.sync(lease.release)), pull)
+    })))
+
+  const nonEmpty = (entries: Array<Entry>) => entries as [Entry, ...Array<Entry>]
+
+  function* entries(range?: ScanRange): IterableIterator<[Uint8Array, Uint8Array]> {
+    let opened: ReturnType<typeof open>
+    try {
+      opened = open(range)
+    } catch (cause) {
+      throw scanError(cause)
+    }
+    const { lease, reader } = opened
+    try {
+      for (;;) {
+        let entry: [Uint8Array, Uint8Array]
+        try {
+          lease.check()
+          if (reader.advance(true) === "end") return
+          entry = [reader.key(slab), reader.value(slab)]
+        } catch (cause) {
+          throw readError(cause)
+        }
+        yield entry
+      }
+    } finally {
+      lease.release()
+    }
+  }
+
+  const guarded = <A, B>(run: (a: A) => B) => (a: A): B => {
+    try {
+      return run(a)
+    } catch (cause) {
+      throw readError(cause)
+    }
+  }
+
+  const effectful = <A, B>(inline: (a: A) => B, cold: (a: A) => Effect.Effect<B, ReadError>) => (a: A): Effect.Effect<B, ReadError> =>
+    Effect.suspend(() => {
+      if (!tables.readsAreFast()) return cold(a)
+      try {
+        return Effect.succeed(inline(a))
+      } catch (cause) {
+        return Effect.fail(readError(cause))
+      }
+    })
+
+  return {
+    reads: {
+      get: effectful(getInline, (key) => Effect.map(coldLookup([key], coldValue), (found) => found[0])),
+      getText: effectful(getTextInline, (key) => Effect.map(coldLookup([key], coldValue), (found) => (found[0] === undefined ? undefined : decodeText(found[0])))),
+      getMany: effectful<ReadonlyArray<Key>, ReadonlyArray<Uint8Array | undefined>>(getManyInline, (keys) => coldLookup(keys, coldValue)),
+      has: effectful(hasInline, (key) => Effect.map(coldLookup([key], (state) => Effect.succeed(state !== PointState.missing)), (found) => found[0]!)),
+      scan
+    },
+    unsafe: {
+      get: guarded(getInline),
+      getText: guarded(getTextInline),
+      getMany: guarded(getManyInline),
+      has: guarded(hasInline),
+      entries
+    }
+  }
+}

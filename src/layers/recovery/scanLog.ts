@@ -1,0 +1,148 @@
+import type { FileHandle, SyncDisk } from "../../domain/disk/SyncDisk.ts"
+import { Damage } from "../../domain/failures.ts"
+import { fileName } from "../../domain/manifest/fileNames.ts"
+import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
+import type { SegmentMeta } from "../../domain/manifest/SegmentMeta.ts"
+import type { VerifiedGroup } from "../../domain/wal/LoggedTransaction.ts"
+import { decodeSegmentHeader, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
+import { scanSegment, type SegmentScan, type SequenceGap } from "../../domain/wal/scanSegment.ts"
+import { crc32 } from "../crc32.ts"
+
+/** A segment with its content judged. */
+export interface ScannedSegment {
+  readonly meta: SegmentMeta
+  readonly header: SegmentHeader
+  readonly path: string
+  readonly handle: FileHandle
+  /** When it was judged. */
+  readonly sizeBytes: number
+  readonly scan: SegmentScan
+}
+
+export interface ScannedLog {
+  /** In log order; segments without a group, and those whose every group is in tables already, are left out. */
+  readonly segments: ReadonlyArray<ScannedSegment>
+  /** The largest position proven durable: what lies before it is never cut. */
+  readonly floor: number
+  readonly endPosition: number
+  readonly lastSum: number
+  readonly cutBytes: number
+  readonly laterGroups: number
+}
+
+/** Enough for any header; the alignment in it says how long it is. */
+const headerReadBytes = 65_536
+
+export const readSegmentHeader = (handle: FileHandle, path: string): SegmentHeader => {
+  const bytes = new Uint8Array(Math.min(headerReadBytes, handle.sizeBytes()))
+  handle.readAt(bytes, 0)
+  return decodeSegmentHeader(crc32, path, bytes)
+}
+
+const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, meta: SegmentMeta) => {
+  const path = `${directory}/${fileName("log", meta.fileId)}`
+  if (disk.stat(path) === undefined) throw new Damage(path, 0, "Missing", "the manifest names this log segment")
+  const handle = disk.open(path, "read")
+  try {
+    const header = readSegmentHeader(handle, path)
+    if (header.sum !== meta.headerSum || header.fileId !== meta.fileId || header.epoch !== meta.epoch) throw new Damage(path, 0, "Unexpected", "another segment's header")
+    for (let i = 0; i < 16; i++) if (header.uuid[i] !== state.uuid[i]) throw new Damage(path, 0, "Unexpected", "a segment of another database")
+    return { path, handle, header }
+  } catch (cause) {
+    handle.close()
+    throw cause
+  }
+}
+
+/**
+ * Judges every named segment by the tail rule, then hands the groups that are not yet in tables to `onGroup`, oldest first.
+ *
+ * Two passes: a group in a newer segment may prove that an older one was durable further than it can still be read, so floors are gathered from the newest segment
+ * backward before anything older is believed.
+ */
+export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState, onGroup: (group: VerifiedGroup) => void): ScannedLog => {
+  const flushed = state.flushedThrough
+  const named = [...state.segments.values()].filter((meta) => meta.sealed === undefined || meta.sealed.lastSequence > flushed.sequence).sort((a, b) => a.fileId - b.fileId)
+  const opened: Array<{ readonly meta: SegmentMeta; readonly path: string; readonly handle: FileHandle; readonly header: SegmentHeader }> = []
+  try {
+    for (const meta of named) opened.push({ meta, ...openSegment(disk, directory, state, meta) })
+
+    // Backward: the floor, and where each segment's successor begins.
+    let floor = flushed.position
+    for (const { meta } of opened) floor = Math.max(floor, meta.floorPosition ?? 0)
+    let nextBase: number | undefined
+    const judged = opened.map(() => ({ empty: false, nextBase: undefined as number | undefined }))
+    for (let i = opened.length - 1; i >= 0; i--) {
+      const { handle, header, meta, path } = opened[i]!
+      const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
+      judged[i]!.nextBase = nextBase
+      const scan = scanSegment(crc32, header, source, {
+        expectedEpoch: meta.epoch,
+        floorPosition: floor,
+        basePosition: meta.basePosition,
+        nextBasePosition: nextBase,
+        sealed: meta.sealed
+      })
+      floor = Math.max(floor, scan.durableFloor)
+      judged[i]!.empty = scan.groups.length === 0
+      if (scan.basePosition !== undefined && (scan.groups.length > 0 || scan.tail.kind === "torn")) nextBase = scan.basePosition
+    }
+
+    // Forward: one chain of sums and positions, and the groups themselves.
+    const segments: Array<ScannedSegment> = []
+    let endPosition = flushed.position
+    let lastSum: number | undefined
+    let cutBytes = 0
+    let laterGroups = 0
+    let previous: SegmentScan | undefined
+    opened.forEach(({ handle, header, meta, path }, i) => {
+      const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
+      const base = previous?.endPosition ?? meta.basePosition
+      const scan = scanSegment(crc32, header, source, {
+        expectedEpoch: meta.epoch,
+        floorPosition: floor,
+        basePosition: base,
+        nextBasePosition: judged[i]!.nextBase,
+        expectedPreviousSum: previous === undefined ? undefined : lastSum,
+        sealed: meta.sealed,
+        onGroup: (group) => {
+          // Groups a flush covers were judged too, but hold nothing that is missing.
+          if (group.header.position + group.header.lengthBytes > flushed.position) onGroup(group)
+        }
+      })
+      if (scan.tail.kind === "torn") {
+        cutBytes += handle.sizeBytes() - scan.endOffset
+        laterGroups += scan.tail.laterGroups
+      }
+      if (scan.groups.length === 0) {
+        handle.close()
+        return
+      }
+      checkGaps(path, state, scan.gaps)
+      if (previous?.nextSequence !== undefined) {
+        const first = scan.groups.at(0).firstSequence
+        if (first !== previous.nextSequence) checkGaps(path, state, [{ from: previous.nextSequence, to: first }])
+      }
+      segments.push({ meta, header, path, handle, sizeBytes: handle.sizeBytes(), scan })
+      previous = scan
+      endPosition = scan.endPosition!
+      lastSum = scan.lastSum
+    })
+    return { segments, floor, endPosition, lastSum: lastSum ?? 0, cutBytes, laterGroups }
+  } catch (cause) {
+    for (const { handle } of opened) handle.close()
+    throw cause
+  }
+}
+
+/** A jump in the sequences is legal where, and only where, the manifest says that an open gave those sequences up. */
+const checkGaps = (path: string, state: ManifestState, gaps: ReadonlyArray<SequenceGap>): void => {
+  for (const gap of gaps) {
+    // Opens that crashed one after the other leave ranges that adjoin.
+    let covered = gap.from
+    for (const range of [...state.lostRanges].sort((a, b) => a.from - b.from)) if (range.from <= covered && range.to > covered) covered = range.to
+    if (covered < gap.to) {
+      throw new Damage(path, 0, "Malformed", `sequences ${gap.from} to ${gap.to - 1} are missing and the manifest does not name them as lost`)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import * as Effect from "effect/Effect"
+import { IoFailure } from "../../domain/failures.ts"
+import { fileName } from "../../domain/manifest/fileNames.ts"
+import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
+import type { Disk } from "../../services/Disk.ts"
+import type { EngineClock } from "../../services/EngineClock.ts"
+import type { Entropy } from "../../services/Entropy.ts"
+import type { Manifest, ManifestError } from "../../services/Manifest.ts"
+import { crc32 } from "../crc32.ts"
+import type { LogSegment } from "../../services/LogSegment.ts"
+
+const zeroChunk = new Uint8Array(1 << 20)
+
+/**
+ * Creates the next segment ahead of need: header (and, where syncs are frequent, zeros, which spare each later sync the growth of the file) datasynced, directory synced,
+ * and only then named in a durable manifest edit. A group is never written into a segment the manifest does not name.
+ */
+export const prepareSegment = (input: {
+  readonly disk: Disk["Service"]
+  readonly manifest: Manifest["Service"]
+  readonly entropy: Entropy["Service"]
+  readonly clock: EngineClock["Service"]
+  readonly directory: string
+  /** The current segment's header: the next one shares database, epoch and alignment. */
+  readonly template: SegmentHeader
+  /** How many bytes after the header to fill with zeros. */
+  readonly zeroBytes: number
+}): Effect.Effect<LogSegment, IoFailure | ManifestError> =>
+  Effect.gen(function*() {
+    const { clock, directory, disk, entropy, manifest, template, zeroBytes } = input
+    const [fileId] = yield* manifest.takeFileIds(1)
+    const bytes = encodeSegmentHeader(crc32, {
+      uuid: template.uuid,
+      fileId: fileId!,
+      epoch: template.epoch,
+      salt: entropy.bytes(16),
+      alignment: template.alignment
+    })
+    const path = `${directory}/${fileName("log", fileId!)}`
+    const header = decodeSegmentHeader(crc32, path, bytes)
+    const handle = yield* Effect.try({ try: () => disk.sync.open(path, "create"), catch: (e) => e as IoFailure })
+    const abandon = Effect.andThen(Effect.sync(() => handle.close()), Effect.ignore(disk.remove(path)))
+    yield* Effect.gen(function*() {
+      yield* disk.writev(handle, [bytes], 0)
+      for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
+        yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
+      }
+      yield* disk.datasync(handle)
+      yield* disk.syncDirectory(directory)
+    }).pipe(Effect.onError(() => abandon))
+    yield* manifest.commit(() => ({
+      addSegments: [{ fileId: fileId!, headerSum: header.sum, epoch: header.epoch }],
+      engineTimeMs: clock.nowMs()
+    }))
+    return { fileId: fileId!, handle, header, headerBytes: bytes.length, basePosition: 0, position: 0, lastSum: 0, lastSequence: 0 }
+  })

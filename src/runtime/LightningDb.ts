@@ -1,0 +1,124 @@
+/**
+ * The graph of layers: what an application opens.
+ *
+ * ```ts
+ * const program = Effect.gen(function*() {
+ *   const db = yield* Database
+ *   yield* db.put("greeting", "hello")
+ * }).pipe(Effect.provide(LightningDb.layer({ path: "./data" })))
+ * ```
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type { InvalidOptions, OpenError } from "../domain/errors.ts"
+import { type ConfigOf, type MemoryOptions, type Options, type ResolvedOptions, resolveOptions } from "../domain/options/Options.ts"
+import * as BlockCacheLayer from "../layers/BlockCache.ts"
+import * as CatalogLayer from "../layers/Catalog.ts"
+import * as CompactorLayer from "../layers/Compactor.ts"
+import * as DatabaseLayer from "../layers/Database.ts"
+import * as DiskMemory from "../layers/disk/DiskMemory.ts"
+import * as DiskNode from "../layers/disk/DiskNode.ts"
+import * as EngineClockLayer from "../layers/EngineClock.ts"
+import * as EntropyLayer from "../layers/Entropy.ts"
+import * as FlusherLayer from "../layers/Flusher.ts"
+import * as HealthMonitorLayer from "../layers/HealthMonitor.ts"
+import * as ManifestLayer from "../layers/Manifest.ts"
+import * as MemtablesLayer from "../layers/Memtables.ts"
+import * as RecoveryLayer from "../layers/Recovery.ts"
+import * as TablesLayer from "../layers/Tables.ts"
+import * as TransactionManagerLayer from "../layers/TransactionManager.ts"
+import * as ValueCacheLayer from "../layers/ValueCache.ts"
+import * as WalLayer from "../layers/Wal.ts"
+import * as WorkersInProcess from "../layers/WorkersInProcess.ts"
+import * as WorkersThreads from "../layers/WorkersThreads.ts"
+import { Database, type DatabaseShape } from "../services/Database.ts"
+import type { Disk } from "../services/Disk.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
+import type { Entropy } from "../services/Entropy.ts"
+import type { Workers } from "../services/Workers.ts"
+import type { PlainDatabase } from "./plain/PlainDatabase.ts"
+import { workerEntryUrl } from "./worker/workerEntryUrl.ts"
+
+export type { MemoryOptions, Options }
+
+/** Each line needs those below it; shutdown goes from top to bottom: refuse, stop jobs, drain and sync the log, close files, unlock. */
+const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.Layer<Database, OpenError, Disk | Workers> =>
+  DatabaseLayer.layer.pipe(
+    Layer.provideMerge(FlusherLayer.layer),
+    Layer.provideMerge(CompactorLayer.layer),
+    Layer.provideMerge(TransactionManagerLayer.layer),
+    Layer.provideMerge(WalLayer.layer),
+    Layer.provideMerge(CatalogLayer.layer),
+    Layer.provideMerge(TablesLayer.layer),
+    Layer.provideMerge(Layer.mergeAll(MemtablesLayer.layer, BlockCacheLayer.layer, ValueCacheLayer.layer)),
+    Layer.provideMerge(ManifestLayer.layer),
+    Layer.provideMerge(RecoveryLayer.layer),
+    Layer.provideMerge(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer, HealthMonitorLayer.layer, entropy))
+  )
+
+/** Layers are shared by reference within a program; two databases must share none of theirs. So each is built apart, and only its `Database` comes out. */
+const apart = <R>(build: Effect.Effect<Layer.Layer<Database, OpenError, R>, OpenError>): Layer.Layer<Database, OpenError, R> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const layer = yield* build
+    const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
+    return Context.make(Database, Context.get(context, Database))
+  }))
+
+const resolved = (options: unknown): Effect.Effect<ResolvedOptions, InvalidOptions> =>
+  Effect.suspend(() => {
+    const result = resolveOptions(options)
+    return Result.isSuccess(result) ? Effect.succeed(result.success) : Effect.fail(result.failure)
+  })
+
+/** A database over a disk and workers of your own: simulated, faulty, traced. `entropy` is for reproducible runs. */
+export const layerCore = (options: Options, entropy: Layer.Layer<Entropy> = EntropyLayer.layer): Layer.Layer<Database, OpenError, Disk | Workers> =>
+  apart(Effect.map(resolved(options), (checked) => engine(checked, entropy)))
+
+/** A database on a directory of the file system, with flush and compaction on worker threads. */
+export const layer = (options: Options): Layer.Layer<Database, OpenError> =>
+  apart(Effect.map(resolved(options), (checked) =>
+    engine(checked, EntropyLayer.layer).pipe(
+      // One thread more than compactions may take: a flush never waits behind one.
+      Layer.provide(WorkersThreads.layer({ entry: workerEntryUrl, count: checked.compactionWorkers === 0 ? 0 : checked.compactionWorkers + 1 })),
+      Layer.provide(DiskNode.layer)
+    )))
+
+/** The same engine on an in-memory disk, gone with its scope: for tests. Starts no threads; reports durability "memory". */
+export const layerMemory = (options?: MemoryOptions): Layer.Layer<Database, OpenError> =>
+  apart(Effect.map(resolved({ memtableBytes: 1 << 20, walSegmentBytes: 1 << 20, ...options, path: "/memory" }), (checked) =>
+    engine(checked, EntropyLayer.layer).pipe(Layer.provide(WorkersInProcess.layer), Layer.provide(Layer.fresh(DiskMemory.layer)))))
+
+/** `layer` with its options, or each of them, from configuration. */
+export const layerConfig = (options: ConfigOf): Layer.Layer<Database, OpenError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+
+/** Service class for a further database in the same program: `class Orders extends LightningDb.tag("orders") {}` has the same layers under its own tag. */
+export const tag = <const Name extends string>(name: Name) => {
+  class Tagged extends Context.Service<Tagged, DatabaseShape>()(`lightning-db/Database/${name}`) {
+    static from<E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<Tagged, E, R> {
+      return Layer.effect(Tagged, Database).pipe(Layer.provide(source))
+    }
+    static layer(options: Options): Layer.Layer<Tagged, OpenError> {
+      return Tagged.from(layer(options))
+    }
+    static layerMemory(options?: MemoryOptions): Layer.Layer<Tagged, OpenError> {
+      return Tagged.from(layerMemory(options))
+    }
+    static layerCore(options: Options): Layer.Layer<Tagged, OpenError, Disk | Workers> {
+      return Tagged.from(layerCore(options))
+    }
+    static layerConfig(options: ConfigOf): Layer.Layer<Tagged, OpenError | Config.ConfigError> {
+      return Tagged.from(layerConfig(options))
+    }
+  }
+  return Tagged
+}
+
+/** Opens a database for code without Effect. */
+export const open = async (options: Options): Promise<PlainDatabase> => {
+  const { openPlain } = await import("./plain/PlainDatabase.ts")
+  return openPlain(layer(options))
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+// The bin file. It has no static imports: an old Node would fail at loading them, with a stack instead of the sentence below.
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`lightning needs Node.js 22.19 or later, and this is ${process.versions.node}. See https://nodejs.org for a current one.\n`)
+  process.exitCode = 1
+} else {
+  await import("./main.ts")
+}
+
+export {}

@@ -1,0 +1,178 @@
+/**
+ * The database as applications use it. One contract for every backing: the engine on a directory, on memory, on a simulated disk, or a mock.
+ *
+ * Promises, the same on every layer:
+ * - A write is atomic. When its Effect succeeds with durability "sync" it is on stable storage; with "buffered" the operating system has it (it survives a killed
+ *   process, not a power cut); "memory" is what an in-memory database reports.
+ * - A read sees every write that was acknowledged before it began. A missing key is `undefined`, never an error.
+ * - Bytes returned belong to the caller. Below 1 KiB they may be views of a slab of at most 16 KiB (mind `.buffer`) that the engine never touches again.
+ * - Bytes handed in are copied when the write is sequenced: do not change them before the write has answered.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type {
+  InvalidKeyspaceName, KeyspaceNotFound, MaintenanceError, ReadError, ScanError, WriteError
+} from "../domain/errors.ts"
+
+/** A string stands for its UTF-8 bytes. Order is the unsigned order of bytes. 1 to 65,536 bytes; no lone surrogates. */
+export type Key = string | Uint8Array
+/** A string stands for its UTF-8 bytes. May be empty. */
+export type Value = string | Uint8Array
+
+export type Durability = "sync" | "buffered"
+
+export interface WriteOptions {
+  /** What an acknowledgement means for this write. Default: the `durability` the database was opened with. */
+  readonly durability?: Durability | undefined
+}
+
+/** What happened to a write. */
+export interface WriteResult {
+  /** Position of the write in the commit order. */
+  readonly sequence: number
+  /** What the acknowledgement was worth. */
+  readonly durability: Durability | "memory"
+}
+
+export type WriteOperation =
+  | { readonly type: "put"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined }
+  | { readonly type: "delete"; readonly key: Key; readonly keyspace?: string | undefined }
+  /** Deletes every key in [gte, lt). */
+  | { readonly type: "deleteRange"; readonly gte: Key; readonly lt: Key; readonly keyspace?: string | undefined }
+
+/** Bounds of a scan; all are optional, `prefix` intersects the others. At most one of `gte`/`gt` and one of `lte`/`lt`. */
+export interface ScanRange {
+  readonly gte?: Key | undefined
+  readonly gt?: Key | undefined
+  readonly lte?: Key | undefined
+  readonly lt?: Key | undefined
+  readonly prefix?: Key | undefined
+  /** From the last key to the first. */
+  readonly reverse?: boolean | undefined
+  /** At most this many entries. */
+  readonly limit?: number | undefined
+}
+
+export interface Entry {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** The reads of a database, a keyspace or a snapshot. */
+export interface Reads {
+  readonly get: (key: Key) => Effect.Effect<Uint8Array | undefined, ReadError>
+  /** The value decoded as UTF-8. */
+  readonly getText: (key: Key) => Effect.Effect<string | undefined, ReadError>
+  /** One answer per key, in the order of `keys`, all from one moment. */
+  readonly getMany: (keys: ReadonlyArray<Key>) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, ReadError>
+  readonly has: (key: Key) => Effect.Effect<boolean, ReadError>
+  /** Entries in key order, in chunks, all from the moment the stream is started. */
+  readonly scan: (range?: ScanRange) => Stream.Stream<Entry, ScanError>
+}
+
+/** Synchronous twins of the reads, for hot loops: same rules; they throw the same errors. They block the event loop while a cold block is read. */
+export interface UnsafeReads {
+  readonly get: (key: Key) => Uint8Array | undefined
+  readonly getText: (key: Key) => string | undefined
+  readonly getMany: (keys: ReadonlyArray<Key>) => Array<Uint8Array | undefined>
+  readonly has: (key: Key) => boolean
+  /** Entries as [key, value], from one moment. Ends its lease when finished or broken out of. */
+  readonly entries: (range?: ScanRange) => IterableIterator<[Uint8Array, Uint8Array]>
+}
+
+/** An unchanging view. Ends with its scope or its lease; afterwards its reads fail with `SnapshotExpired`. */
+export interface Snapshot extends Reads {
+  /** The last sequence this view contains. */
+  readonly sequence: number
+  /** The same view of another keyspace. */
+  readonly keyspace: (name: string) => Effect.Effect<Reads, KeyspaceNotFound | InvalidKeyspaceName | ReadError>
+  readonly unsafe: UnsafeReads
+}
+
+/** What a database and each of its keyspaces can do. */
+export interface Operations extends Reads {
+  readonly put: (key: Key, value: Value, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  readonly delete: (key: Key, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  /** All or nothing. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
+  readonly write: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  readonly snapshot: Effect.Effect<Snapshot, ReadError, Scope.Scope>
+  readonly unsafe: UnsafeReads
+}
+
+/** An isolated, ordered space of keys; all keyspaces of a database share one commit order, and one `write` may span them. */
+export interface Keyspace extends Operations {
+  readonly name: string
+}
+
+export interface KeyspaceInfo {
+  readonly name: string
+  /** Bytes of tables that hold only this keyspace (level 0 tables are shared and not counted). */
+  readonly tableBytes: number
+}
+
+export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "failed" | "stopping"
+
+export interface Health {
+  readonly state: HealthState
+  /** Why it is not `healthy`; empty when it is. */
+  readonly reasons: ReadonlyArray<string>
+}
+
+export interface VerifyReport {
+  readonly tables: number
+  readonly valueFiles: number
+  readonly blocks: number
+  readonly entries: number
+  readonly bytes: number
+}
+
+export interface LevelStats {
+  readonly level: number
+  readonly tables: number
+  readonly bytes: number
+}
+
+export interface DatabaseStats {
+  readonly path: string
+  readonly visibleSequence: number
+  readonly durableSequence: number
+  readonly flushedSequence: number
+  readonly levels: ReadonlyArray<LevelStats>
+  /** Bytes on disk by part. `valueFilesLive`: what tables still point to. */
+  readonly disk: { readonly tables: number; readonly valueFiles: number; readonly valueFilesLive: number; readonly log: number; readonly manifest: number; readonly total: number }
+  readonly memtables: { readonly active: number; readonly frozen: number; readonly bytes: number; readonly entries: number }
+  readonly blockCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
+  readonly valueCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
+  readonly commits: { readonly transactions: number; readonly groups: number; readonly syncs: number; readonly logBytes: number }
+  readonly flushes: { readonly count: number; readonly bytes: number }
+  readonly compactions: { readonly count: number; readonly running: number; readonly trivialMoves: number; readonly bytesRead: number; readonly bytesWritten: number }
+  /** Bytes written to disk by log, flush and compaction, over bytes handed in by the application. */
+  readonly writeAmplification: number
+  readonly stalls: { readonly slowed: number; readonly stopped: number; readonly waiting: number; readonly totalMs: number }
+  readonly snapshots: { readonly open: number; readonly expired: number; readonly oldestSequence: number | undefined; readonly oldestAgeMs: number | undefined }
+  readonly recovery: { readonly replayedTransactions: number; readonly replayedBytes: number; readonly cutBytes: number; readonly laterGroupsCut: number; readonly durationMs: number }
+}
+
+export interface DatabaseShape extends Operations {
+  /** Opens the keyspace, creating it where it does not exist yet. */
+  readonly keyspace: (name: string) => Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
+  readonly keyspaces: Effect.Effect<ReadonlyArray<KeyspaceInfo>, ReadError>
+  /** Drops the keyspace and all it holds; its space is given back in the background. Snapshots taken before still read it. */
+  readonly dropKeyspace: (name: string) => Effect.Effect<WriteResult, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
+  readonly health: Effect.Effect<Health>
+  /** Read-only databases: moves forward to what the writer has logged since. */
+  readonly refresh: Effect.Effect<void, ReadError>
+  /** Writes the memtables to tables; when it returns, everything visible before is in tables. */
+  readonly flush: Effect.Effect<void, MaintenanceError>
+  /** Rewrites the range (default: all of it) down to its lowest level, and returns when that is done. */
+  readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }) => Effect.Effect<void, MaintenanceError>
+  /** A consistent copy in a new directory, which must not exist. Files are linked where the file system can. */
+  readonly checkpoint: (path: string) => Effect.Effect<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }, MaintenanceError>
+  /** Reads and checks every block of every file. */
+  readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
+  readonly stats: Effect.Effect<DatabaseStats>
+}
+
+export class Database extends Context.Service<Database, DatabaseShape>()("lightning-db/services/Database") {}

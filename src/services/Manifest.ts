@@ -1,0 +1,31 @@
+/**
+ * The ordered list of structural edits: which segments, tables and value files make up the database.
+ *
+ * Promises: edits are durable one after the other, in call order; `state()` is what a recovery would read. After a failed append nothing more is appended to that file;
+ * a failed sync ends writing for good. Edits are applied to `state()` only once durable, in the same synchronous step in which the caller goes on.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { DatabasePoisoned, LockLost } from "../domain/errors.ts"
+import type { ManifestEdit } from "../domain/manifest/ManifestEdit.ts"
+import type { ManifestState } from "../domain/manifest/ManifestState.ts"
+
+export type ManifestError = DatabasePoisoned | LockLost
+
+export class Manifest extends Context.Service<Manifest, {
+  readonly state: () => ManifestState
+  /**
+   * Appends one edit and returns once it is durable. `edit` is built inside the queue, from the state of that moment; `undefined` means there is nothing to do any more.
+   * `applied` runs in the synchronous step in which the new state becomes current.
+   */
+  readonly commit: (
+    edit: (state: ManifestState) => ManifestEdit | undefined,
+    applied?: (state: ManifestState) => void
+  ) => Effect.Effect<void, ManifestError>
+  /** A file id never used before. Fails only when the manifest can no longer be written. */
+  readonly takeFileIds: (count: number) => Effect.Effect<ReadonlyArray<number>, ManifestError>
+  /** Bytes of the current manifest file. */
+  readonly diskBytes: () => number
+  /** Whether `CURRENT` is still the one this open wrote. Two system calls. */
+  readonly stillOurs: () => boolean
+}>()("lightning-db/services/Manifest") {}

@@ -1,0 +1,49 @@
+/**
+ * The commit turn and the snapshots. A write is one synchronous turn: validate, encode, sequence, insert (invisible); the log does the rest.
+ * Isolation levels above atomic batches arrive with interactive transactions; sequences, leases and order are those they will use.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { SnapshotExpired, WriteError } from "../domain/errors.ts"
+import type { Durability, WriteOperation, WriteResult } from "./Database.ts"
+
+/** A pinned moment. Compaction keeps what it sees until it is released or its lease ends. */
+export interface SnapshotLease {
+  readonly sequence: number
+  /** Throws `SnapshotExpired` once the lease has ended: a read through it must fail, never change. */
+  readonly check: () => void
+  readonly expired: () => SnapshotExpired | undefined
+  readonly release: () => void
+}
+
+export interface SnapshotStats {
+  readonly open: number
+  readonly expired: number
+  readonly oldestSequence: number | undefined
+  readonly oldestAgeMs: number | undefined
+}
+
+export class TransactionManager extends Context.Service<TransactionManager, {
+  /**
+   * One atomic batch. `keyspace` is where operations without one of their own go. `sequenced` runs in the commit turn itself, with the sequence: what every later turn must
+   * already know (the catalog's head) is changed there.
+   */
+  readonly write: (
+    keyspace: number,
+    operations: ReadonlyArray<WriteOperation>,
+    durability: Durability | undefined,
+    sequenced?: (sequence: number) => void
+  ) => Effect.Effect<WriteResult, WriteError>
+  /** A batch of one, without the array: the hot path of `put` and `delete`. `value` undefined deletes. */
+  readonly writeOne: (keyspace: number, key: unknown, value: unknown, isDelete: boolean, durability: Durability | undefined) => Effect.Effect<WriteResult, WriteError>
+  /** A lease at the last visible sequence. `onEnd` runs once, when it is released or its time is over. */
+  readonly snapshot: (onEnd?: () => void) => SnapshotLease
+  /** Ascending sequences some reader may still ask for, the visible one included: what flush and compaction must keep apart. */
+  readonly stripes: () => ReadonlyArray<number>
+  readonly snapshots: () => SnapshotStats
+  readonly stalls: () => { readonly slowed: number; readonly stopped: number; readonly waiting: number; readonly totalMs: number }
+  /** There may be room again: stalled writers look. */
+  readonly roomChanged: () => void
+  /** Bytes of keys and values handed in by callers. */
+  readonly userBytes: () => number
+}>()("lightning-db/services/TransactionManager") {}

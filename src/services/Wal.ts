@@ -1,0 +1,51 @@
+/**
+ * The ordered log of committed transactions, and with it the commit order itself.
+ *
+ * Promises: file order is call order. A group is everything that was submitted while the previous group was written; it is synced when any member asks. Transactions become
+ * visible in order and without holes, after their group is written (and synced, where asked), and only then are their callers answered. One failed write or sync ends the
+ * log: the members of that group get `CommitOutcomeUnknown`, everything sequenced after it `DatabasePoisoned`, and `visibleSequence` never moves again.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
+import type { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, DatabaseReadOnly, LockLost } from "../domain/errors.ts"
+import type { WriteResult } from "./Database.ts"
+
+export type CommitError = CommitOutcomeUnknown | DatabasePoisoned | DatabaseReadOnly | DatabaseClosed | LockLost
+export type CommitReply = Effect.Effect<WriteResult, CommitError>
+
+export interface WalStats {
+  readonly transactions: number
+  readonly groups: number
+  readonly syncs: number
+  /** Bytes of groups written by this process, padding included. */
+  readonly logBytes: number
+}
+
+export class Wal extends Context.Service<Wal, {
+  /** Where the transaction of the current turn is encoded. Synchronous turns only: encode, assign, `submit`, without giving up the thread in between. */
+  readonly builder: () => GroupBuilder
+  /** The sequence the next transaction gets. */
+  readonly nextSequence: () => number
+  /** Takes the transaction just encoded, with `nextSequence()`; `reply` is called once, when it is visible or failed. Cannot fail, cannot be withdrawn. */
+  readonly submit: (sync: boolean, reply: (answer: CommitReply) => void) => void
+  readonly visibleSequence: () => number
+  /** Everything up to here is on stable storage. */
+  readonly durableSequence: () => number
+  /** Bytes encoded and not yet written. */
+  readonly pendingBytes: () => number
+  /** Resolves when everything submitted before is visible (or fails with why it never will be). */
+  readonly awaitVisible: (sequence: number) => Effect.Effect<void, CommitError>
+  /** Resolves when everything up to `sequence` is on stable storage, syncing if no one else has. */
+  readonly ensureDurable: (sequence: number) => Effect.Effect<void, CommitError>
+  /** Logical position of the log after the last transaction ≤ `sequence` whose group is complete: where a replay that skips flushed transactions may start. */
+  readonly positionAfter: (sequence: number) => number
+  /** Ends the current segment (synced, sealed in the manifest) and goes on in the next one. Returns when the old one is sealed. */
+  readonly rotate: Effect.Effect<void, CommitError>
+  /** Forgets positions at or below a flushed sequence, and names the segments that hold nothing above it. */
+  readonly segmentsBelow: (sequence: number) => ReadonlyArray<number>
+  readonly forgetSegments: (fileIds: ReadonlyArray<number>) => void
+  /** Bytes of the log on disk. */
+  readonly diskBytes: () => number
+  readonly stats: () => WalStats
+}>()("lightning-db/services/Wal") {}

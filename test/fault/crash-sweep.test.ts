@@ -1,0 +1,106 @@
+/**
+ * Invariants 1 to 3: a workload runs once over a recording disk; then it is stopped at its disk operations, and what a crash there may leave is recovered and judged.
+ *
+ * `LIGHTNING_SWEEP_SECONDS` gives the long sweep more time than the half minute it takes in `npm test`, and `LIGHTNING_SWEEP_SEED` another history.
+ */
+import * as Effect from "effect/Effect"
+import { describe, expect, it } from "vitest"
+import { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
+import { crashSweep, type SweepOptions, type SweepReport } from "../support/crashSweep.ts"
+import type { EngineSettings } from "../support/openEngine.ts"
+import { type RecordedRun, recordRun } from "../support/recordedRun.ts"
+import { secondLife } from "../support/secondLife.ts"
+import { drawWorkload, type WorkloadShape } from "../support/workload.ts"
+
+const secondsMax = Number(process.env["LIGHTNING_SWEEP_SECONDS"] ?? "24")
+const longSeed = Number(process.env["LIGHTNING_SWEEP_SEED"] ?? "20261")
+
+const run = (seed: number, shape: WorkloadShape, settings?: EngineSettings): Promise<RecordedRun> =>
+  Effect.runPromise(recordRun({ disk: new SimulatedDisk({ record: true }), steps: drawWorkload(seed, shape), settings }))
+
+const sweep = (recorded: RecordedRun, options: SweepOptions): SweepReport => {
+  const report = crashSweep(recorded, options)
+  const perSecond = Math.round((1000 * (report.states + report.nestedStates)) / report.milliseconds)
+  console.log(
+    `sweep ${options.seed}: ${report.states} states and ${report.nestedStates} within recovery, at ${report.stops} of ${report.events} operations, ` +
+      `in ${(report.milliseconds / 1000).toFixed(1)} s (${perSecond}/s): ${JSON.stringify({ ...recorded.counts, ...report, milliseconds: undefined })}`
+  )
+  return report
+}
+
+describe("crash sweep", () => {
+  it("log: every acknowledged commit survives, and what survives is a prefix", async () => {
+    const recorded = await run(11, { steps: 60, keys: 24, structureChance: 0.04, weights: { flush: 0, compact: 0, create: 1, drop: 1, snapshot: 0, release: 0, reopen: 2 }, valueBytesMax: 600 })
+    const report = sweep(recorded, { seed: 11, randomStates: 3, nestedEvery: 25 })
+    for (const passed of [report.rewrittenGroups, report.tornTails, report.laterGroups, report.freshDatabases, recorded.counts.reopens - 1]) expect(passed).toBeGreaterThan(0)
+  })
+
+  it("rotation: segments end and begin under load", async () => {
+    const recorded = await run(12, { steps: 110, keys: 40, structureChance: 0, valueBytesMax: 3072, syncChance: 0.3 }, { memtableBytes: 1 << 20 })
+    const report = sweep(recorded, { seed: 12, randomStates: 2, nestedEvery: 60, memtableBytes: 1 << 20 })
+    expect(rotations(recorded)).toBeGreaterThan(0)
+    expect(report.rewrittenGroups).toBeGreaterThan(0)
+  })
+
+  it("structure: flush, compaction, manifest rollover, range deletes and dropped keyspaces", async () => {
+    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3 }, { manifestRolloverBytes: 20_480 })
+    const report = sweep(recorded, { seed: 13, randomStates: 2, nestedEvery: 60 })
+    const { compactions, flushes, keyspaceDrops, rangeDeletes } = recorded.counts
+    for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), report.replayed]) expect(passed).toBeGreaterThan(0)
+  })
+
+  it("second life: a database that was recovered goes on, is stopped, and is recovered again", async () => {
+    const first = await run(14, { steps: 40, keys: 24, structureChance: 0.1 })
+    let rewritten = 0
+    for (const at of [0.35, 0.6, 0.85]) {
+      const recorded = await secondLife(first, { at, seed: 14, steps: drawWorkload(15, { steps: 25, keys: 24, structureChance: 0.15, weights: { create: 0, drop: 0 } }) })
+      rewritten += sweep(recorded, { seed: 15, randomStates: 2, nestedEvery: 80 }).rewrittenGroups
+    }
+    expect(rewritten).toBeGreaterThan(0)
+  })
+
+  it("replay: a log larger than a memtable is flushed piece by piece", async () => {
+    const first = await run(16, { steps: 60, keys: 60, structureChance: 0, largeChance: 0.5 }, { memtableBytes: 1 << 20, walSegmentBytes: 1 << 20 })
+    const recorded = await secondLife(first, {
+      at: 0.95, seed: 17, steps: drawWorkload(17, { steps: 12, keys: 60, structureChance: 0 }), settings: { memtableBytes: 65_536 }
+    })
+    expect(recorded.counts.flushes).toBeGreaterThan(1)
+    sweep(recorded, { seed: 17, randomStates: 2, nestedEvery: 80 })
+  })
+
+  it(
+    "long: everything at once, as long as there is time",
+    async () => {
+      const total = { states: 0, flushes: 0, compactions: 0, rotations: 0, rollovers: 0, rangeDeletes: 0, keyspaceDrops: 0, rewritten: 0, torn: 0, later: 0, nested: 0, snapshots: 0 }
+      const endMs = performance.now() + secondsMax * 1000
+      for (let seed = longSeed; performance.now() < endMs; seed++) {
+        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10 })
+        const report = sweep(recorded, { seed, randomStates: 2, nestedEvery: 50, stride: 3, deadlineMs: endMs - performance.now() })
+        total.states += report.states + report.nestedStates
+        total.nested += report.nestedStates
+        total.flushes += recorded.counts.flushes
+        total.compactions += recorded.counts.compactions
+        total.rangeDeletes += recorded.counts.rangeDeletes
+        total.keyspaceDrops += recorded.counts.keyspaceDrops
+        total.snapshots += recorded.counts.snapshotReads
+        total.rotations += rotations(recorded)
+        total.rollovers += rollovers(recorded)
+        total.rewritten += report.rewrittenGroups
+        total.torn += report.tornTails
+        total.later += report.laterGroups
+      }
+      console.log(`long sweep: ${JSON.stringify(total)}`)
+      for (const [what, count] of Object.entries(total)) expect(count, what).toBeGreaterThan(0)
+    },
+    (secondsMax + 60) * 1000
+  )
+})
+
+const createdNames = (recorded: RecordedRun, pattern: RegExp): number =>
+  recorded.trace.events.filter((event) => event.kind === "create" && pattern.test(event.name)).length
+
+/** Each open makes one segment and one prepares the next; what goes beyond are ends of segments. */
+const rotations = (recorded: RecordedRun): number => createdNames(recorded, /\.log$/) - 2 * recorded.counts.reopens
+
+/** Each open makes one manifest; what goes beyond are rollovers. */
+const rollovers = (recorded: RecordedRun): number => createdNames(recorded, /\.manifest$/) - recorded.counts.reopens

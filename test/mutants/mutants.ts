@@ -1,0 +1,8 @@
+import type { Mutant } from "../../scripts/mutants.ts"
+
+/**
+ * Known ways to break the engine. Each replaces one exact piece of a source file (it must occur exactly once, so a mutant that the code has outgrown fails
+ * loudly), and names the test that must then go red. The invariant numbers are those of ARCHITECTURE.md. `npm run mutants` runs them all,
+ * `npm run mutants -- sync` those whose name contains "sync".
+ */
+export const mutants: ReadonlyArray<Mutant> = []

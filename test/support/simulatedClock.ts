@@ -1,0 +1,26 @@
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+/** A clock that moves by a tenth of a millisecond each time it is read, and by the whole time slept: runs over it are reproducible, and nothing waits. */
+export const simulatedClock = (startMs = 1_700_000_000_000): Clock.Clock => {
+  let nanos = BigInt(startMs) * 1_000_000n
+  const now = () => (nanos += 100_000n)
+  return {
+    currentTimeMillisUnsafe: () => Number(now() / 1_000_000n),
+    currentTimeMillis: Effect.sync(() => Number(now() / 1_000_000n)),
+    currentTimeNanosUnsafe: now,
+    currentTimeNanos: Effect.sync(now),
+    monotonicTimeNanosUnsafe: now,
+    monotonicTimeNanos: Effect.sync(now),
+    sleep: (duration) =>
+      Effect.suspend(() => {
+        nanos += BigInt(Math.ceil(Duration.toMillis(duration))) * 1_000_000n
+        return Effect.yieldNow
+      })
+  }
+}
+
+/** Runs the effect by a clock of its own. */
+export const withSimulatedClock = <A, E, R>(effect: Effect.Effect<A, E, R>, clock: Clock.Clock = simulatedClock()): Effect.Effect<A, E, R> =>
+  Effect.provideService(effect, Clock.Clock, clock)
