@@ -33,6 +33,14 @@ const fastReadMicrosMax = 50
 /** One inline read in so many is timed; each moves the average by an eighth. */
 const timedReads = 32
 
+/** What a reader beside a writer needs more: the files of a version in its hands before the writer may unlink them. */
+export interface ReadOnlyTables {
+  /** Opens every file of the current version. Throws `IoFailure`, ENOENT where one is gone. */
+  readonly openFiles: () => void
+  /** Opens the files of the state that are not open yet; `install` then finds them. Throws as above. */
+  readonly openFilesOf: (state: ManifestState) => void
+}
+
 /** The plain part: also what a read-only database uses, which follows another process's manifest. */
 export const makeTables = (input: {
   readonly disk: Disk["Service"]
@@ -43,13 +51,15 @@ export const makeTables = (input: {
   readonly initial: ManifestState
   /** Whether files that a version no longer names are removed: not by a reader beside a writer. */
   readonly removes: boolean
-}): Tables["Service"] & { readonly close: () => void } => {
+}): Tables["Service"] & ReadOnlyTables & { readonly close: () => void } => {
   const { cache, directory, disk, maxOpenTables, monotonicMs } = input
   const slots = new Map<number, TableSlot>()
   const valueSlots = new Map<number, ValueSlot>()
   /** By file id: how many live versions name the file. */
   const references = new Map<number, number>()
   let openTables: Array<TableSlot> = []
+  /** Files opened for a version that is not installed yet. */
+  const early = new Map<number, FileHandle>()
   let hand = 0
   let averageMicros = 0
   let untilTimed = 1
@@ -113,6 +123,36 @@ export const makeTables = (input: {
     removeFile(pathOf("values", id))
   }
 
+  const openFilesOf = (state: ManifestState) => {
+    for (const meta of state.tables.values()) {
+      const slot = slots.get(meta.fileId)
+      if (slot?.handle === undefined && !early.has(meta.fileId)) early.set(meta.fileId, disk.sync.open(pathOf("table", meta.fileId), "read"))
+    }
+    for (const file of state.valueFiles.values()) {
+      let slot = valueSlots.get(file.fileId)
+      if (slot === undefined) {
+        slot = { path: pathOf("values", file.fileId), handle: undefined }
+        valueSlots.set(file.fileId, slot)
+      }
+      slot.handle ??= disk.sync.open(slot.path, "read")
+    }
+  }
+
+  /** Gives the handles that were opened early to the slots of a version, and closes those it does not name. */
+  const adoptEarly = () => {
+    for (const [id, handle] of early) {
+      const slot = slots.get(id)
+      if (slot !== undefined && slot.handle === undefined) slot.handle = handle
+      else handle.close()
+    }
+    early.clear()
+    for (const [id, slot] of valueSlots) {
+      if (references.has(id)) continue
+      slot.handle?.close()
+      valueSlots.delete(id)
+    }
+  }
+
   const unpin = (version: Version) => {
     const pinned = version as PinnedVersion
     if (--pinned.pins > 0) return
@@ -146,7 +186,7 @@ export const makeTables = (input: {
   const open = (slot: TableSlot): TableReader => {
     if (openTables.length >= maxOpenTables) closeOne()
     const path = pathOf("table", slot.meta.fileId)
-    const handle = disk.sync.open(path, "read")
+    const handle = slot.handle ?? disk.sync.open(path, "read")
     try {
       slot.reader = TableReader.open(
         crc32, codecs, slot.meta.fileId, path, slot.meta.fileBytes, slot.meta.root, (offset, length) => readExact(handle, offset, length), current.state.uuid
@@ -204,7 +244,14 @@ export const makeTables = (input: {
       const previous = current
       // The new version first: files that both name must not lose their last reference in between.
       current = versionOf(state)
+      if (early.size > 0) adoptEarly()
       unpin(previous)
+      return current
+    },
+    openFilesOf,
+    openFiles: () => {
+      openFilesOf(current.state)
+      adoptEarly()
     },
     reader,
     cachedLeaf: (tableId, leaf) => cache.get(tableId, leaf),
@@ -270,7 +317,9 @@ export const makeTables = (input: {
     openCount: () => openTables.length,
     lingering: () => [...references.keys()].filter((id) => !current.state.tables.has(id) && !current.state.valueFiles.has(id)),
     close: () => {
-      for (const slot of openTables) closeSlot(slot)
+      for (const slot of slots.values()) closeSlot(slot)
+      for (const handle of early.values()) handle.close()
+      early.clear()
       openTables = []
       for (const slot of valueSlots.values()) slot.handle?.close()
       valueSlots.clear()

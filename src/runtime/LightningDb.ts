@@ -27,6 +27,7 @@ import * as FlusherLayer from "../layers/Flusher.ts"
 import * as HealthMonitorLayer from "../layers/HealthMonitor.ts"
 import * as ManifestLayer from "../layers/Manifest.ts"
 import * as MemtablesLayer from "../layers/Memtables.ts"
+import * as DatabaseReadOnly from "../layers/readOnly/DatabaseReadOnly.ts"
 import * as RecoveryLayer from "../layers/Recovery.ts"
 import * as TablesLayer from "../layers/Tables.ts"
 import * as TransactionManagerLayer from "../layers/TransactionManager.ts"
@@ -46,7 +47,7 @@ export type { MemoryOptions, Options }
 
 /** Each line needs those below it; shutdown goes from top to bottom: refuse, stop jobs, drain and sync the log, close files, unlock. */
 const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.Layer<Database, OpenError, Disk | Workers> =>
-  DatabaseLayer.layer.pipe(
+  options.readOnly ? reader(options) : DatabaseLayer.layer.pipe(
     Layer.provideMerge(FlusherLayer.layer),
     Layer.provideMerge(CompactorLayer.layer),
     Layer.provideMerge(TransactionManagerLayer.layer),
@@ -58,6 +59,10 @@ const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.
     Layer.provideMerge(RecoveryLayer.layer),
     Layer.provideMerge(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer, HealthMonitorLayer.layer, entropy))
   )
+
+/** Reads beside a writer need neither log nor actors. */
+const reader = (options: ResolvedOptions): Layer.Layer<Database, OpenError, Disk> =>
+  DatabaseReadOnly.layer.pipe(Layer.provide(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer)))
 
 /** Layers are shared by reference within a program; two databases must share none of theirs. So each is built apart, and only its `Database` comes out. */
 const apart = <R>(build: Effect.Effect<Layer.Layer<Database, OpenError, R>, OpenError>): Layer.Layer<Database, OpenError, R> =>

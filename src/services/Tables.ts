@@ -34,7 +34,7 @@ export class Tables extends Context.Service<Tables, {
   readonly pin: () => Version
   readonly unpin: (version: Version) => void
   /** Makes the state's tables the current version; files it no longer names are unlinked when nothing pins them. Call only once the state is durable. */
-  readonly install: (state: ManifestState) => void
+  readonly install: (state: ManifestState) => Version
   /** Opens the table where necessary. Throws `Damage` or `IoFailure`. */
   readonly reader: (slot: TableSlot) => TableReader
   readonly cachedLeaf: (tableId: number, leaf: number) => Uint8Array | undefined

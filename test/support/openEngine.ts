@@ -10,7 +10,7 @@ import type { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
 import { RolloverBytes } from "../../src/layers/Manifest.ts"
 import * as WorkersInProcess from "../../src/layers/WorkersInProcess.ts"
 import * as EntropyLayer from "../../src/layers/Entropy.ts"
-import * as LightningDb from "./tempCore.ts"
+import * as LightningDb from "../../src/runtime/LightningDb.ts"
 import { Database, type DatabaseShape } from "../../src/services/Database.ts"
 import { Disk } from "../../src/services/Disk.ts"
 

@@ -178,7 +178,7 @@ export class FenceIndex {
       const d = key[start + i]! - arena[at]!
       if (d !== 0) return d < 0 ? run.first : run.end - 1
     }
-    if (length < prefixLength) return run.first
+    // A key that ends within the prefix gets the number 0 and is told from fences of that number by its bytes.
     const number = numberAt(key, start + prefixLength, end)
     let low = run.first
     let high = run.end

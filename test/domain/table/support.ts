@@ -113,13 +113,14 @@ export const leafOf = (reader: TableReader, file: Uint8Array, leaf: number): Uin
   return reader.verifyBlock(need, readerOf(file)(need.offset, need.storedLength))
 }
 
-export const hashOf = (keyspace: number, key: Uint8Array): number => keyHash(keyspaceSeed(hashSeed, keyspace), key, 0, key.length)
+export const hashOf = (reader: TableReader, keyspace: number, key: Uint8Array): number =>
+  keyHash(keyspaceSeed(reader.properties.hashSeed, keyspace), key, 0, key.length)
 
 const source = (reader: TableReader, file: Uint8Array): BlockSourceOf => new BlockSourceOf((_, leaf) => leafOf(reader, file, leaf))
 
 export const get = (reader: TableReader, file: Uint8Array, keyspace: number, key: Uint8Array, snapshot: number): Omit<Entry, "keyspace" | "key"> | undefined => {
   const result = new LookupResult()
-  const outcome = reader.get(keyspace, hashOf(keyspace, key), key, 0, key.length, snapshot, source(reader, file), result)
+  const outcome = reader.get(keyspace, hashOf(reader, keyspace, key), key, 0, key.length, snapshot, source(reader, file), result)
   if (outcome !== Lookup.found) return undefined
   return {
     sequence: result.sequence, kind: result.kind, expiresAt: result.expiresAt, isPointer: result.isPointer, value: result.bytes.slice(result.valueStart, result.valueEnd)

@@ -1,8 +1,8 @@
 /** `lightning` as a person uses it: processes, pipes, signals, and the engine on a directory. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { spawn } from "node:child_process"
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
@@ -19,6 +19,12 @@ beforeAll(() => {
 })
 afterAll(() => fs.rmSync(directory, { recursive: true }))
 
+/** A test that fails leaves no process behind that holds the database. */
+const running = new Set<ChildProcess>()
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL")
+})
+
 interface Ended {
   readonly code: number | null
   readonly out: string
@@ -30,6 +36,8 @@ const start = (args: ReadonlyArray<string>, options: { readonly entry?: string; 
     env: { PATH: process.env["PATH"], ...options.env },
     stdio: ["pipe", "pipe", "pipe"]
   })
+  running.add(child)
+  child.once("close", () => running.delete(child))
   let out = ""
   let err = ""
   child.stdout.on("data", (chunk) => {

@@ -180,7 +180,7 @@ describe("count, stats, verify, compact", () => {
       commits
         visible up to sequence          5
         in tables up to                 0
-        not yet in tables       0 entries  0 B
+        not yet in tables       0 entries  0 B of memory
 
       space on disk
         tables       0 B

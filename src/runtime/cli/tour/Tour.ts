@@ -55,12 +55,17 @@ export interface TourReport {
 
 /** Everything that is printed for a person; with `--json` nothing is, until the report. */
 const narrator = (output: Output["Service"], style: Paint, json: boolean) => {
+  // A wrapped line would break the columns; without a terminal nothing is cut.
+  const fit = (line: string): string => {
+    const columns = output.stdoutIsTerminal ? output.columns() : Number.POSITIVE_INFINITY
+    return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`
+  }
   const say = (lines: ReadonlyArray<string>): Effect.Effect<void, OutputClosed> =>
     json ? Effect.void : output.write(lines.map((line) => `${line.trimEnd()}\n`).join(""))
   return {
     say,
     step: (number: number, title: string) => say(["", `${style("cyan", String(number))}  ${style("bold", title)}`]),
-    table: (rows: ReadonlyArray<ReadonlyArray<string>>, align: ReadonlyArray<Align>) => say(formatTable(rows, align, "   "))
+    table: (rows: ReadonlyArray<ReadonlyArray<string>>, align: ReadonlyArray<Align>) => say(formatTable(rows, align, "   ").map(fit))
   }
 }
 
@@ -81,17 +86,15 @@ export const runTour = Effect.fnUntraced(function* (options: TourOptions): Effec
       const imported = yield* importFiles(db, { root: options.root, exclude: options.path, bytesMax: options.bytesMax, quiet: options.json })
       yield* Effect.mapError(db.flush, explain)
       const { disk } = yield* db.stats
+      const stored = disk.tables + disk.valueFiles
       yield* table(
         [
           ["files", formatCount(imported.files), `and as many rows of metadata in the keyspace ${metadataKeyspace}`],
           ["bytes", formatBytes(imported.bytes), imported.capped ? `the tour takes no more than ${formatBytes(options.bytesMax)}` : ""],
           ["time", formatDuration(imported.milliseconds), "every batch on stable storage before the next"],
           ["rate", formatByteRate(imported.bytes, imported.milliseconds), formatRate(imported.files, imported.milliseconds)],
-          [
-            "on disk",
-            formatBytes(disk.total),
-            `${Math.round((disk.total * 100) / Math.max(1, imported.bytes))} % of the files' own size; tables ${formatBytes(disk.tables + disk.valueFiles)}, log ${formatBytes(disk.log)}`
-          ]
+          ["tables", formatBytes(stored), `on disk, ${(imported.bytes / Math.max(1, stored)).toFixed(1)} times smaller than the files`],
+          ["log", formatBytes(disk.log), `on disk, given back as the log moves on; ${formatBytes(disk.total)} in all`]
         ],
         ["left", "right"]
       )
@@ -101,18 +104,23 @@ export const runTour = Effect.fnUntraced(function* (options: TourOptions): Effec
       const { backward, get, prefix, random, snapshot } = answers
       yield* table(
         [
-          ["get", formatDuration(get.milliseconds), `${get.key}, ${formatBytes(get.bytes)}; its metadata: ${get.metadata}`],
+          [
+            "get",
+            formatDuration(get.milliseconds),
+            `${get.key}, ${formatBytes(get.bytes)}; ${formatDuration(get.againMilliseconds)} the second time`
+          ],
+          ["metadata", "", get.metadata],
           ["random gets", formatRate(random.gets, random.milliseconds), `${formatCount(random.gets)} whole files, checked and decompressed`],
           [
             "prefix scan",
             formatDuration(prefix.milliseconds),
             `${prefix.prefix}… ${formatNoun(prefix.entries, "entry", "entries")}, ${formatBytes(prefix.bytes)}, from ${prefix.first[0] ?? "-"}`
           ],
-          ["backward", formatDuration(backward.milliseconds), `before ${backward.lt}: ${backward.keys.join(", ")}`],
+          ["backward", formatDuration(backward.milliseconds), `the last before ${backward.lt}: ${backward.keys[0] ?? "-"}`],
           [
             "snapshot",
             formatCount(snapshot.entriesInSnapshot),
-            `entries before and after ${formatCount(snapshot.overwritten)} were overwritten and ${formatCount(snapshot.deleted)} deleted (${formatCount(snapshot.entriesNow)} outside it)`
+            `entries as before, while ${formatCount(snapshot.overwritten)} are overwritten and ${formatCount(snapshot.deleted)} deleted (${formatCount(snapshot.entriesNow)} outside it)`
           ]
         ],
         ["left", "right"]

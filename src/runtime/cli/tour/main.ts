@@ -18,21 +18,19 @@ const json = process.argv.includes("--json")
 
 const tour = Effect.gen(function* () {
   const output = yield* Output
-  const exit = yield* Effect.exit(
-    runTour({
-      root: fileURLToPath(new URL("node_modules", repository)),
-      path: fileURLToPath(new URL(".lightning/tour", repository)),
-      bytesMax: 100_000_000,
-      acknowledgedMin: 5_000,
-      writerEntry: new URL("./writer.ts", import.meta.url),
-      json
-    })
+  const exit = yield* runTour({
+    root: fileURLToPath(new URL("node_modules", repository)),
+    path: fileURLToPath(new URL(".lightning/tour", repository)),
+    bytesMax: 100_000_000,
+    acknowledgedMin: 10_000,
+    writerEntry: new URL("./writer.ts", import.meta.url),
+    json
+  }).pipe(
+    // An interrupted fiber runs nothing any more but what was promised beforehand.
+    Effect.onInterrupt(() => output.note("Stopped. Run npm start again for the whole tour.")),
+    Effect.exit
   )
   if (Exit.isSuccess(exit)) return exit.value.holds ? ExitCode.ok : ExitCode.failure
-  if (Cause.hasInterruptsOnly(exit.cause)) {
-    yield* output.note("Stopped. Run npm start again for the whole tour.")
-    return ExitCode.interrupted
-  }
   if (Cause.squash(exit.cause) instanceof OutputClosed) return ExitCode.ok
   const failure = explainCause(exit.cause)
   yield* output.note(formatFailure(failure, json, output.stderrColours))

@@ -24,7 +24,7 @@ export const get = Effect.fnUntraced(function* (shared: Shared, options: { reado
       details: { key: options.key }
     })
   }
-  if (shared.json) return yield* output.write(`${JSON.stringify({ ...jsonField("value", value), key: options.key, bytes: value.length })}\n`)
+  if (shared.json) return yield* output.write(`${JSON.stringify({ key: options.key, ...jsonField("value", value), bytes: value.length })}\n`)
   if (!output.stdoutIsTerminal) return yield* output.write(value)
   const text = decodeText(value)
   if (text === undefined) {

@@ -27,7 +27,7 @@ export const formatStats = (values: DatabaseStats, keyspaces: ReadonlyArray<Keys
     ...section("commits", [
       ["visible up to sequence", formatCount(values.visibleSequence)],
       ["in tables up to", formatCount(values.flushedSequence)],
-      ["not yet in tables", formatNoun(memtables.entries, "entry", "entries"), formatBytes(memtables.bytes)]
+      ["not yet in tables", formatNoun(memtables.entries, "entry", "entries"), `${formatBytes(memtables.bytes)} of memory`]
     ]),
     ...section("space on disk", [
       ["tables", formatBytes(disk.tables)],

@@ -1,0 +1,246 @@
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Slab } from "../../domain/bytes/Slab.ts"
+import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
+import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
+import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError } from "../../domain/errors.ts"
+import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
+import { defaultKeyspace } from "../../domain/keys/kinds.ts"
+import type { Memtable } from "../../domain/memtable/Memtable.ts"
+import type { Catalog } from "../../services/Catalog.ts"
+import { Database, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
+import { Disk } from "../../services/Disk.ts"
+import { EngineClock } from "../../services/EngineClock.ts"
+import { EngineOptions } from "../../services/EngineOptions.ts"
+import type { SnapshotLease } from "../../services/TransactionManager.ts"
+import type { Version } from "../../services/Tables.ts"
+import * as CatalogLayer from "../Catalog.ts"
+import { keyspaceNameBytes } from "../keyspaceNames.ts"
+import { verifyVersion } from "../maintenance/verifyVersion.ts"
+import { makeReads, type ReadParts, readError, type ReadTarget } from "../reading/makeReads.ts"
+import { PointReader } from "../reading/PointReader.ts"
+import type { View } from "../reading/View.ts"
+import { openError } from "../Recovery.ts"
+import { SnapshotLeases } from "../SnapshotLeases.ts"
+import { makeTables } from "../Tables.ts"
+import { NoDatabase, openReadOnly } from "./openReadOnly.ts"
+
+const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
+
+const make = Effect.gen(function*() {
+  const disk = yield* Disk
+  const options = yield* EngineOptions
+  const clock = yield* EngineClock
+  const directory = options.path
+  const startedMs = clock.monotonicMs()
+
+  const cache = new BlockCacheStore(options.cacheBytes - options.valueCacheBytes)
+  const blank = yield* Effect.try({
+    try: () => {
+      let tables: ReturnType<typeof makeTables> | undefined
+      const opened = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
+        tables?.close()
+        tables = makeTables({ disk, directory, cache, maxOpenTables: Infinity, monotonicMs: clock.monotonicMs, initial: state, removes: false })
+        tables.openFiles()
+      })
+      return { opened, tables: tables! }
+    },
+    catch: (cause) => cause instanceof NoDatabase ? new NotADatabase({ path: directory, detail: "there is no database to read" }) : openError(directory, cause)
+  })
+  const { tables } = blank
+  let opened = blank.opened
+  const valueCache = new ValueCacheStore(options.valueCacheBytes, opened.sequence)
+  let closed = false
+  const leases = new SnapshotLeases(clock.monotonicMs, options.snapshotLeaseMs, () => undefined)
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(Math.max(1, Math.min(options.snapshotLeaseMs, 5000))), Effect.sync(() => leases.reap()))))
+
+  const readCatalog = (version: Version, memtables: ReadonlyArray<Memtable>, sequence: number): Catalog["Service"] =>
+    CatalogLayer.make(directory, CatalogLayer.readRows(tables, { memtables, version, sequence, timeMs: 0 }))
+  let catalog = yield* Effect.try({
+    try: () => readCatalog(tables.current(), opened.memtables, opened.sequence),
+    catch: (cause) => openError(directory, cause)
+  })
+
+  const parts: ReadParts = {
+    tables,
+    valueCache,
+    hashSeed: opened.state.hashSeed,
+    point: new PointReader(tables),
+    encoder: new KeyEncoder(),
+    slab: new Slab()
+  }
+
+  const checkOpen = () => {
+    if (closed) throw new DatabaseClosed({ path: directory })
+  }
+
+  const present: View = {
+    get memtables() {
+      return opened.memtables
+    },
+    get version() {
+      return tables.current()
+    },
+    get sequence() {
+      return opened.sequence
+    },
+    get timeMs() {
+      return clock.nowMs()
+    }
+  }
+
+  const latest = (keyspace: number, name: string): ReadTarget => ({
+    keyspace,
+    check: () => {
+      checkOpen()
+      if (!catalog.exists(keyspace)) throw new KeyspaceDropped({ name })
+    },
+    view: () => present,
+    lease: (onEnd) => leases.open(opened.sequence, onEnd)
+  })
+
+  const past = (keyspace: number, lease: SnapshotLease, view: View): ReadTarget => ({
+    keyspace,
+    check: () => {
+      checkOpen()
+      lease.check()
+    },
+    view: () => view,
+    lease: (onEnd) => {
+      let ended = false
+      return {
+        ...lease,
+        release: () => {
+          if (ended) return
+          ended = true
+          onEnd()
+        }
+      }
+    }
+  })
+
+  const attemptRead = <A>(run: () => A) =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(run())
+      } catch (cause) {
+        return Effect.fail(readError(cause))
+      }
+    })
+
+  const snapshotOf = (keyspace: number, name: string) =>
+    Effect.gen(function*() {
+      const { lease, view } = yield* Effect.acquireRelease(
+        attemptRead(() => {
+          latest(keyspace, name).check()
+          const version = tables.pin()
+          const view: View = { memtables: opened.memtables, version, sequence: opened.sequence, timeMs: clock.nowMs() }
+          return { view, lease: leases.open(opened.sequence, () => tables.unpin(version)) }
+        }),
+        (held) => Effect.sync(held.lease.release)
+      )
+      const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
+      const { reads, unsafe } = makeReads(parts, past(keyspace, lease, view))
+      const snapshot: Snapshot = {
+        ...reads,
+        unsafe,
+        sequence: lease.sequence,
+        keyspace: (wanted) => {
+          const id = names.get(wanted)
+          return id === undefined ? Effect.fail(new KeyspaceNotFound({ name: String(wanted) })) : Effect.succeed(makeReads(parts, past(id, lease, view)).reads)
+        }
+      }
+      return snapshot
+    })
+
+  const operationsOf = (keyspace: number, name: string): Operations => {
+    const { reads, unsafe } = makeReads(parts, latest(keyspace, name))
+    return { ...reads, unsafe, put: () => refused, delete: () => refused, write: () => refused, snapshot: snapshotOf(keyspace, name) }
+  }
+
+  const stats = (): DatabaseStats => {
+    const { state } = opened
+    let tableBytes = 0
+    let valueBytes = 0
+    let liveBytes = 0
+    for (const table of state.tables.values()) {
+      tableBytes += table.fileBytes
+      for (const ref of table.valueRefs) liveBytes += ref.bytes
+    }
+    for (const file of state.valueFiles.values()) valueBytes += file.fileBytes
+    const logBytes = opened.replayedBytes
+    const open = leases.stats()
+    return {
+      path: directory,
+      visibleSequence: opened.sequence,
+      durableSequence: opened.sequence,
+      flushedSequence: state.flushedThrough.sequence,
+      levels: tables.current().levels.map((level, index) => ({ level: index, tables: level.length, bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0) })),
+      disk: { tables: tableBytes, valueFiles: valueBytes, valueFilesLive: liveBytes, log: logBytes, manifest: 0, total: tableBytes + valueBytes + logBytes },
+      memtables: {
+        active: 1,
+        frozen: opened.memtables.length - 1,
+        bytes: opened.memtables.reduce((sum, memtable) => sum + memtable.memoryBytes, 0),
+        entries: opened.memtables.reduce((sum, memtable) => sum + memtable.entryCount, 0)
+      },
+      blockCache: { bytes: cache.bytes, capacityBytes: cache.capacityBytes, hits: cache.hits, misses: cache.misses },
+      valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
+      commits: { transactions: 0, groups: 0, syncs: 0, logBytes: 0 },
+      flushes: { count: 0, bytes: 0 },
+      compactions: { count: 0, running: 0, trivialMoves: 0, bytesRead: 0, bytesWritten: 0 },
+      writeAmplification: 0,
+      stalls: { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 },
+      snapshots: open,
+      recovery: { replayedTransactions: opened.replayedTransactions, replayedBytes: opened.replayedBytes, cutBytes: 0, laterGroupsCut: 0, durationMs: openMs }
+    }
+  }
+  const openMs = clock.monotonicMs() - startedMs
+
+  yield* Effect.addFinalizer(() => Effect.sync(() => {
+    closed = true
+    tables.close()
+  }))
+
+  return Database.of({
+    ...operationsOf(defaultKeyspace, "default"),
+    keyspace: (name) =>
+      Effect.suspend((): Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound> => {
+        try {
+          keyspaceNameBytes(name)
+        } catch (cause) {
+          if (cause instanceof InvalidKeyspaceName) return Effect.fail(cause)
+          throw cause
+        }
+        const id = catalog.idOf(name)
+        if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
+        const keyspace: Keyspace = { name, ...operationsOf(id, name) }
+        return Effect.succeed(keyspace)
+      }),
+    dropKeyspace: () => refused,
+    keyspaces: attemptRead(() => {
+      checkOpen()
+      return catalog.names().map(({ id, name }) => ({
+        name,
+        tableBytes: [...opened.state.tables.values()].reduce((sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum), 0)
+      }))
+    }),
+    health: Effect.sync(() => closed ? { state: "stopping" as const, reasons: [] } : { state: "readOnly" as const, reasons: ["opened with readOnly: true"] }),
+    refresh: attemptRead(() => {
+      checkOpen()
+      const next = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
+      const version = tables.install(next.state)
+      catalog = readCatalog(version, next.memtables, next.sequence)
+      opened = next
+      // What is cached was read at an earlier sequence, and the writer's writes were never noted here.
+      valueCache.raiseFloor(next.sequence)
+    }),
+    flush: refused,
+    compact: () => refused,
+    checkpoint: () => refused,
+    verify: Effect.mapError(verifyVersion({ disk, directory, tables }), fromReadFailure),
+    stats: Effect.sync(stats)
+  })
+})
+
+/** Beside a live writer, or alone: takes no lock and writes nothing. May show transactions that the writer has logged and not acknowledged yet. */
+export const layer: Layer.Layer<Database, OpenError, Disk | EngineOptions | EngineClock> = Layer.effect(Database, make)

@@ -1,0 +1,73 @@
+import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
+import { Damage, IoFailure } from "../../domain/failures.ts"
+import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
+import type { Memtable } from "../../domain/memtable/Memtable.ts"
+import { readCurrentManifest } from "../recovery/readState.ts"
+import { Replay } from "../recovery/Replay.ts"
+import { scanLog } from "../recovery/scanLog.ts"
+
+/** One moment of a database that another process may be writing. */
+export interface ReadOnlyState {
+  readonly state: ManifestState
+  readonly manifestId: number
+  /** Newest first. */
+  readonly memtables: ReadonlyArray<Memtable>
+  readonly sequence: number
+  readonly replayedTransactions: number
+  readonly replayedBytes: number
+}
+
+/** There is no database in the directory. */
+export class NoDatabase extends Error {}
+
+/** How often an open starts again because the writer moved on between two of its steps. Each takes milliseconds; a writer rolls over far more rarely. */
+const attemptsMax = 100
+
+/**
+ * Reads CURRENT, the manifest and the log, and takes the files of that version, without a lock and without writing anything.
+ *
+ * The writer goes on meanwhile: a file that is gone (it was replaced, and its edit is durable) means that this view is old, so the open starts again. So does damage, once: bytes
+ * that are being written may look like it, and only the same damage in the same place, read twice, is believed.
+ *
+ * `take` opens every file of the version; it throws `IoFailure` ENOENT where one is gone.
+ */
+export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: number, take: (state: ManifestState) => void): ReadOnlyState => {
+  let believed: string | undefined
+  let last: unknown
+  for (let attempt = 0; attempt < attemptsMax; attempt++) {
+    try {
+      const content = readCurrentManifest(disk, directory, "read")
+      if (content === undefined) throw new NoDatabase(directory)
+      const { state } = content
+      take(state)
+      const replay = new Replay(memtableBytes, state.hashSeed, state.flushedThrough.sequence)
+      const log = scanLog(disk, directory, state, (group) => replay.group(group))
+      let sequence = state.flushedThrough.sequence
+      for (const { handle, scan } of log.segments) {
+        handle.close()
+        if (scan.nextSequence !== undefined) sequence = Math.max(sequence, scan.nextSequence - 1)
+      }
+      return {
+        state,
+        manifestId: content.fileId,
+        memtables: replay.memtables(),
+        sequence: Math.max(sequence, replay.lastSequence),
+        replayedTransactions: replay.transactions,
+        replayedBytes: replay.bytes
+      }
+    } catch (cause) {
+      last = cause
+      if (cause instanceof IoFailure && cause.code === "ENOENT") continue
+      if (cause instanceof Damage) {
+        const seen = `${cause.file} ${cause.offsetBytes} ${cause.reason}`
+        // A missing file is what a moving writer looks like; it is believed only when it stays so.
+        if (cause.reason === "Missing" || seen !== believed) {
+          believed = seen
+          continue
+        }
+      }
+      throw cause
+    }
+  }
+  throw last
+}
