@@ -18,7 +18,6 @@ import { Manifest } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { type CommitError, type CommitReply, Wal } from "../services/Wal.ts"
 import { crc32 } from "./crc32.ts"
-import { GroupPositions } from "./wal/GroupPositions.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
 import type { LogSegment, RetainedSegment } from "../services/LogSegment.ts"
 
@@ -66,7 +65,7 @@ const make = Effect.gen(function*() {
   let visibleWaiters: Array<Waiter> = []
   let durableWaiters: Array<Waiter> = []
   // The replayed log may fill several memtables: until the last of them is in tables, nothing beyond what was flushed before may be passed over by the next replay.
-  const positions = new GroupPositions(recovery.manifest.state.flushedThrough.position)
+  const positions = recovery.positions
   positions.push(recovery.visibleSequence, segment.position)
   const stats = { transactions: 0, groups: 0, syncs: 0, logBytes: 0 }
   let segmentSyncs = 0

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import type { FileHandle } from "../domain/disk/SyncDisk.ts"
 import type { ManifestState } from "../domain/manifest/ManifestState.ts"
 import type { Memtable } from "../domain/memtable/Memtable.ts"
+import type { GroupPositions } from "../domain/wal/GroupPositions.ts"
 import type { LogSegment, RetainedSegment } from "./LogSegment.ts"
 
 export interface RecoveryReport {
@@ -37,6 +38,8 @@ export class Recovery extends Context.Service<Recovery, {
   /** Everything up to here is visible, and durable. */
   readonly visibleSequence: number
   readonly nextSequence: number
+  /** Where the groups of the replayed transactions end in the log. */
+  readonly positions: GroupPositions
   readonly report: RecoveryReport
   readonly lockHeld: () => boolean
 }>()("lightning-db/services/Recovery") {}

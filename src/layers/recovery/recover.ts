@@ -12,6 +12,7 @@ import type { LogSegment, RetainedSegment } from "../../services/LogSegment.ts"
 import type { OpenManifest, RecoveryReport } from "../../services/Recovery.ts"
 import { crc32 } from "../crc32.ts"
 import { checkFresh, checkNamedFiles, findOrphans, listDirectory, readCurrentManifest } from "./readState.ts"
+import { GroupPositions } from "../../domain/wal/GroupPositions.ts"
 import { Replay } from "./Replay.ts"
 import { type ScannedLog, scanLog, type ScannedSegment } from "./scanLog.ts"
 
@@ -47,6 +48,8 @@ export interface Recovered {
   readonly memtables: ReadonlyArray<Memtable>
   readonly visibleSequence: number
   readonly nextSequence: number
+  /** Where the groups of the replayed transactions end, in the new log. */
+  readonly positions: GroupPositions
   readonly report: RecoveryReport
 }
 
@@ -103,7 +106,9 @@ export const recover = (input: RecoverInput): Recovered => {
       throw new Damage(directory, 0, "Unexpected", `no reserved file id is left above ${highest}`)
     }
 
-    const cut = splitAtFloor(log)
+    // A flush of the first of several replayed memtables must say how far it covers the log, and no further.
+    const positions = new GroupPositions(old.flushedThrough.position)
+    const cut = splitAtFloor(log, positions)
     const clean = content !== undefined && old.sequencesThrough === lastSequence
     const nextSequence = content === undefined ? 1 : clean ? lastSequence + 1 : old.sequencesThrough + 1
 
@@ -128,7 +133,7 @@ export const recover = (input: RecoverInput): Recovered => {
       lastSum: cut.lastSum,
       lastSequence: 0
     }
-    rewriteGroups(cut.beyond, segment)
+    rewriteGroups(cut.beyond, segment, positions)
     handle.datasync()
 
     const state = draftOf(old)
@@ -187,6 +192,7 @@ export const recover = (input: RecoverInput): Recovered => {
       memtables: replay.memtables(),
       visibleSequence: lastSequence,
       nextSequence,
+      positions,
       report: {
         replayedTransactions: replay.transactions,
         replayedBytes: replay.bytes,
@@ -220,7 +226,7 @@ interface SplitLog {
  * Old segments are sealed at the floor, never at what could merely be read: bytes that were not synced may be in the page cache and nowhere else, and a second crash would then
  * lose what this open has shown. Those groups are written again.
  */
-const splitAtFloor = (log: ScannedLog): SplitLog => {
+const splitAtFloor = (log: ScannedLog, positions: GroupPositions): SplitLog => {
   const sealed: Array<SegmentMeta & { readonly handle: FileHandle }> = []
   const beyond: Array<SplitLog["beyond"][number]> = []
   let endPosition = log.segments[0]?.scan.basePosition ?? log.endPosition
@@ -228,6 +234,10 @@ const splitAtFloor = (log: ScannedLog): SplitLog => {
   for (const segment of log.segments) {
     const { meta, scan } = segment
     const proven = meta.sealed !== undefined ? scan.groups.length : scan.groups.endingThrough(log.floor)
+    for (let i = 0; i < proven; i++) {
+      const group = scan.groups.at(i)
+      positions.push(group.firstSequence + group.count - 1, group.position + group.lengthBytes)
+    }
     if (proven > 0) {
       const last = scan.groups.at(proven - 1)
       endPosition = last.position + last.lengthBytes
@@ -247,7 +257,7 @@ const splitAtFloor = (log: ScannedLog): SplitLog => {
 }
 
 /** Writes the groups again behind one another: same sequences, same commit times, new place, new epoch, new chain. */
-const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment): void => {
+const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, positions: GroupPositions): void => {
   let buffers: Array<Uint8Array> = []
   let buffered = 0
   let offset = segment.headerBytes
@@ -277,6 +287,7 @@ const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment): void =>
       })
       segment.lastSum = sum
       segment.position += bytes.length
+      positions.push(record.firstSequence + record.count - 1, segment.position)
       buffers.push(bytes)
       buffered += bytes.length
       if (buffered >= rewriteBytesMax) flush()

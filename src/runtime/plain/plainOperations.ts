@@ -54,9 +54,24 @@ const syncReads = (host: PlainHost, unsafe: UnsafeReads): PlainSyncReads => ({
   },
   entriesSync: (range) => {
     host.check()
-    return unsafe.entries(range)
+    return guardedEntries(host, unsafe.entries(range))
   }
 })
+
+/** Ends, with its lease, at the first step after the database is closed. */
+const guardedEntries = (host: PlainHost, entries: IterableIterator<[Uint8Array, Uint8Array]>): IterableIterator<[Uint8Array, Uint8Array]> => {
+  const end = (): IteratorResult<[Uint8Array, Uint8Array]> => entries.return?.() ?? { done: true, value: undefined }
+  const guarded: IterableIterator<[Uint8Array, Uint8Array]> = {
+    next: () => {
+      if (host.isClosed) end()
+      host.check()
+      return entries.next()
+    },
+    return: end,
+    [Symbol.iterator]: () => guarded
+  }
+  return guarded
+}
 
 /** The snapshot lives in a scope of its own within the database's. */
 const openSnapshot = (host: PlainHost, acquire: Operations["snapshot"]): Promise<PlainSnapshot> =>

@@ -1,0 +1,90 @@
+/** Invariants 1, 3 and 10, seen at the file handle: what was synced when, against what was answered when. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import * as DiskNode from "../../src/layers/disk/DiskNode.ts"
+import * as DiskSimulated from "../../src/layers/disk/DiskSimulated.ts"
+import * as DiskTracing from "../../src/layers/disk/DiskTracing.ts"
+import { nodeDisk } from "../../src/layers/disk/nodeDisk.ts"
+import { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
+import { DiskTracer } from "../../src/layers/disk/TracingDisk.ts"
+import type { SyncDisk } from "../../src/domain/disk/SyncDisk.ts"
+import type { Disk } from "../../src/services/Disk.ts"
+import { type EngineSettings, openOn } from "../support/openEngine.ts"
+import { type Acknowledgement, auditAcknowledgements, auditNames } from "../support/traceAudit.ts"
+import { drawWorkload, valueOf, type WorkloadStep } from "../support/workload.ts"
+
+/** Runs the writes, flushes and compactions of a workload, and looks at the files before the engine closes (and drops what it no longer needs). */
+const audited = async (layer: Layer.Layer<Disk>, disk: SyncDisk, path: string, steps: ReadonlyArray<WorkloadStep>, settings: EngineSettings) => {
+  const tracer = new DiskTracer()
+  const acknowledgements: Array<Acknowledgement> = []
+  return await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
+    const db = yield* openOn(DiskTracing.layer(tracer).pipe(Layer.provide(layer)), path, settings)
+    for (const step of steps) {
+      if (step.step === "flush") yield* db.flush
+      if (step.step === "compact") yield* db.compact()
+      if (step.step !== "write") continue
+      yield* Effect.forEach(step.transactions, ({ durability, operations }) =>
+        Effect.map(
+          db.write(operations.map((operation) => operation.type === "put" ? { type: "put" as const, key: operation.key, value: valueOf(operation.valueSeed, operation.valueBytes) } : operation), { durability }),
+          ({ durability, sequence }) => void acknowledgements.push({ sequence, order: tracer.now(), sync: durability === "sync" })
+        ), { concurrency: "unbounded" })
+    }
+    const events = [...tracer.events]
+    return { log: auditAcknowledgements(events, disk, path, acknowledgements), names: auditNames(events, disk, path), acknowledgements }
+  })))
+}
+
+const withoutKeyspaces = { create: 0, drop: 0, snapshot: 0, release: 0, reopen: 0 }
+/** Nothing is flushed, so that all of the log stays to be read. */
+const writesOnly = (seed: number) => drawWorkload(seed, { steps: 60, keys: 40, structureChance: 0, syncChance: 0.4, largeChance: 0.3, burst: 12 })
+const keepLog: EngineSettings = { memtableBytes: 16 << 20 }
+const structural = (seed: number) => drawWorkload(seed, { steps: 60, keys: 40, structureChance: 0.3, weights: withoutKeyspaces, largeChance: 0.3, burst: 8 })
+
+const realDirectory = async (run: (path: string) => Promise<void>): Promise<void> => {
+  const root = mkdtempSync(join(tmpdir(), "lightning-audit-"))
+  try {
+    await run(join(root, "db"))
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+}
+
+describe("trace audit", () => {
+  it("answers on a simulated disk: every sync acknowledgement has a datasync of its own time", async () => {
+    const disk = new SimulatedDisk()
+    const { acknowledgements, log, names } = await audited(DiskSimulated.layer(disk), disk, "/db", writesOnly(21), keepLog)
+    expect(log.complaints).toEqual([])
+    expect(names.complaints).toEqual([])
+    expect(log.audited).toBeGreaterThan(100)
+    expect(acknowledgements.length).toBeGreaterThan(log.audited)
+  })
+
+  it("answers on the real disk: every sync acknowledgement has a datasync of its own time", () =>
+    realDirectory(async (path) => {
+      const { log, names } = await audited(DiskNode.layer, nodeDisk, path, writesOnly(22), keepLog)
+      expect(log.complaints).toEqual([])
+      expect(names.complaints).toEqual([])
+      expect(log.audited).toBeGreaterThan(100)
+    }))
+
+  it("names on a simulated disk: durable before they are relied on, unlinked after they are dropped", async () => {
+    const disk = new SimulatedDisk()
+    const { names } = await audited(DiskSimulated.layer(disk), disk, "/db", structural(23), { manifestRolloverBytes: 1 << 24 })
+    expect(names.complaints).toEqual([])
+    expect(names.named).toBeGreaterThan(10)
+    expect(names.removed).toBeGreaterThan(5)
+    expect(names.renamed).toBe(1)
+  })
+
+  it("names on the real disk: durable before they are relied on, unlinked after they are dropped", () =>
+    realDirectory(async (path) => {
+      const { names } = await audited(DiskNode.layer, nodeDisk, path, structural(24), { manifestRolloverBytes: 1 << 24 })
+      expect(names.complaints).toEqual([])
+      expect(names.named).toBeGreaterThan(10)
+      expect(names.removed).toBeGreaterThan(5)
+    }))
+})
