@@ -215,6 +215,15 @@ export class SnapshotExpired extends Schema.TaggedError<SnapshotExpired>("lightn
   }
 }
 
+/** As many snapshots, scans and transactions are open as `maxTransactions` allows. Nothing was opened: end some (close their scope, finish or leave their loops), then try again. */
+export class TooManySnapshots extends Schema.TaggedError<TooManySnapshots>("lightning-db/TooManySnapshots")("TooManySnapshots", {
+  openMax: Schema.Finite
+}) {
+  override get message(): string {
+    return `${this.openMax} snapshots and scans are open, which is the limit. Close those that are done with (end their scope or loop), or open the database with a larger maxTransactions.`
+  }
+}
+
 /* Disk and files ----------------------------------------------------------------------------------------------------------------------------------------- */
 
 /** Stored bytes are not what was written. Reading again gives the same answer: restore the file from a checkpoint, or repair the database. */
@@ -315,8 +324,11 @@ export type OpenError = InvalidOptions | DatabaseLocked | NotADatabase | PathIsF
 /** `get`, `getText`, `getMany`, `has`. */
 export type ReadError = InvalidKey | KeyspaceDropped | SnapshotExpired | DatabaseClosed | FileReadError
 
+/** `snapshot`. */
+export type SnapshotError = TooManySnapshots | ReadError
+
 /** `scan` and `entries`. */
-export type ScanError = InvalidRange | ReadError
+export type ScanError = InvalidRange | SnapshotError
 
 /** `put`, `delete`, `write`. `InvalidOptions` is for the options of the write itself. */
 export type WriteError =

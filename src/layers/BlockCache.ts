@@ -6,5 +6,5 @@ import { EngineOptions } from "../services/EngineOptions.ts"
 
 export const layer: Layer.Layer<BlockCache, never, EngineOptions> = Layer.effect(
   BlockCache,
-  Effect.map(EngineOptions, (options) => new BlockCacheStore(options.cacheBytes - options.valueCacheBytes))
+  Effect.map(EngineOptions, (options) => new BlockCacheStore(options.cacheBytes - options.valueCacheBytes, options.blockBytes))
 )

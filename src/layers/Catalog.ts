@@ -25,6 +25,7 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
   const byName = new Map<string, number>()
   const live = new Set<number>([systemKeyspace, defaultKeyspace])
   const dropped = new Map<number, number>()
+  const nameById = new Map<number, string>()
   let next = firstNamedKeyspace
   for (const { key, value } of rows) {
     const id = decodeId(value)
@@ -35,6 +36,7 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
     if (name === undefined) next = id
     else {
       byName.set(decoder.decode(name), id)
+      nameById.set(id, decoder.decode(name))
       live.add(id)
     }
   }
@@ -45,8 +47,10 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
     exists: (id) => live.has(id),
     names: () => [...byName].map(([name, id]) => ({ name, id })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     nextId: () => next,
+    nameOf: (id) => nameById.get(id),
     created: (name, id) => {
       byName.set(name, id)
+      nameById.set(id, name)
       live.add(id)
       if (id >= next) next = id + 1
     },
@@ -54,6 +58,18 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
       byName.delete(name)
       live.delete(id)
       dropped.set(id, sequence)
+    },
+    // A failure takes back everything sequenced after it too, oldest first: an older keyspace of the name may be there again by now.
+    creationFailed: (name, id) => {
+      if (byName.get(name) === id) byName.delete(name)
+      nameById.delete(id)
+      live.delete(id)
+    },
+    dropFailed: (name, id) => {
+      if (!nameById.has(id)) return
+      byName.set(name, id)
+      live.add(id)
+      dropped.delete(id)
     },
     droppedIds: () => dropped
   }
@@ -63,13 +79,8 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
 export const readRows = (tables: Tables["Service"], view: View): ReadonlyArray<CatalogRow> => {
   const rows: Array<CatalogRow> = []
   const slab = new Slab()
-  tables.hold()
-  try {
-    const reader = new RangeReader(tables, view, systemKeyspace, { lower: undefined, upper: undefined, reverse: false, limit: Infinity })
-    while (reader.advance(true) === "entry") rows.push({ key: reader.key(slab), value: reader.value(slab) })
-  } finally {
-    tables.release()
-  }
+  const reader = new RangeReader(tables, view, systemKeyspace, { lower: undefined, upper: undefined, reverse: false, limit: Infinity })
+  while (reader.advance(true) === "entry") rows.push({ key: reader.key(slab), value: reader.value(slab) })
   return rows
 }
 

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import { type Claim, claimOf, type CompactionPlan, type MergePlan, type MovePlan, type DropPlan, splitMerge } from "../domain/compaction/CompactionPlan.ts"
@@ -52,22 +53,31 @@ const make = Effect.gen(function*() {
   const stats = { count: 0, running: 0, trivialMoves: 0, bytesRead: 0, bytesWritten: 0 }
   /** What running jobs hold, and what a damaged input has taken out of service. */
   let claims: ReadonlyArray<Claim> = []
-  let quarantined: ReadonlyArray<Claim> = []
+  let quarantined: ReadonlyArray<{ readonly claim: Claim; readonly error: MaintenanceError }> = []
   let listeners: Array<() => void> = []
+  /** Counts the ends of jobs: one between a look and the wait that follows is not missed. */
+  let jobsEnded = 0
+  /** Callers of `compact` that wait for running jobs: no new ones are begun before them, or they would wait for ever. */
+  let manualWaiting = 0
+  /** The oldest sequence anyone could read when the last look found only work that snapshots keep from being done; undefined where there was none. */
+  let heldAt: number | undefined
   let closing = false
   const jobs = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(jobs)<never>()
 
-  const jobEnded = Effect.callback<void>((resume) => {
-    listeners.push(() => resume(Effect.void))
-  })
+  /** The next end of a job after the one with this number. */
+  const jobEndedAfter = (seen: number) =>
+    Effect.callback<void>((resume) => {
+      if (jobsEnded === seen) listeners.push(() => resume(Effect.void))
+      else resume(Effect.void)
+    })
 
-  const pickerState = (state: ManifestState): PickerState<TableMeta> => ({
+  const pickerState = (state: ManifestState, snapshots: ReadonlyArray<number>): PickerState<TableMeta> => ({
     levels: levelsOf(state),
     valueFiles: [...state.valueFiles.values()],
-    snapshots: transactions.stripes(),
+    snapshots,
     horizons: horizonsOf(catalog),
-    running: [...claims, ...quarantined]
+    running: [...claims, ...quarantined.map(({ claim }) => claim)]
   })
 
   const mergePart = (plan: MergePlan<TableMeta>, range: ReturnType<typeof splitMerge>[number] | undefined, snapshots: ReadonlyArray<number>) =>
@@ -132,70 +142,121 @@ const make = Effect.gen(function*() {
   const perform = (plan: CompactionPlan<TableMeta>): Effect.Effect<void, JobError | ManifestError> =>
     plan.type === "merge" ? merge(plan) : plan.type === "move" ? move(plan) : drop(plan)
 
-  /** Holds the plan's claim while it runs. Damage takes its inputs out of service: reads still answer, with the error where the damage is. */
-  const claimed = (plan: CompactionPlan<TableMeta>): Effect.Effect<void, JobError | ManifestError> => {
-    const claim = claimOf(plan)
-    claims = [...claims, claim]
-    stats.running++
-    return perform(plan).pipe(
-      Effect.tapError((error) => Effect.sync(() => {
-        if (!(error instanceof Damage)) return
-        quarantined = [...quarantined, claim]
-        health.degrade(`compaction of ${error.file}`, error.message)
-      })),
-      Effect.ensuring(Effect.sync(() => {
-        claims = claims.filter((other) => other !== claim)
-        stats.running--
-        const told = listeners
-        listeners = []
-        for (const listener of told) listener()
-        transactions.roomChanged()
-        nudge()
-      }))
-    )
-  }
-
-  const nudge = () => {
-    while (!closing && claims.length < parallel && health.refusal() === undefined) {
-      const plan = pickCompaction(pickerState(manifest.state()), pickerOptions)
-      if (plan === undefined) return
-      run(claimed(plan).pipe(
-        Effect.tapCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("a compaction failed", cause)),
-        Effect.ignore,
-        Effect.catchDefect((defect) => Effect.sync(() => health.degrade(condition, `compaction died: ${String(defect)}`)))
-      ))
-    }
-  }
-
   const publicError = (error: JobError | ManifestError): MaintenanceError => {
     if (error instanceof IoFailure || error instanceof Damage) return fromFailure(error)
     if (error instanceof WorkerDied) return new DatabasePoisoned({ detail: error.detail })
     return error
   }
 
+  const take = (plan: CompactionPlan<TableMeta>): Claim => {
+    const claim = claimOf(plan)
+    claims = [...claims, claim]
+    stats.running++
+    return claim
+  }
+
+  /**
+   * Runs the plan and gives its claim back. What cannot be compacted (damage, a bug) is taken out of service, or the next look would find the same plan and fail again,
+   * for ever; reads still answer, with the error where the damage is.
+   */
+  const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim): Effect.Effect<void, JobError | ManifestError> =>
+    Effect.onExit(perform(plan), (exit) => Effect.sync(() => {
+      if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) && health.refusal() === undefined) {
+        const cause = Cause.squash(exit.cause)
+        const where = cause instanceof Damage ? cause.file : plan.type
+        const detail = cause instanceof Error ? cause.message : String(cause)
+        quarantined = [...quarantined, { claim, error: cause instanceof Damage ? fromFailure(cause) : new DatabasePoisoned({ detail }) }]
+        health.degrade(`${condition} of ${where}`, `compaction cannot go on: ${detail}`)
+      }
+      claims = claims.filter((other) => other !== claim)
+      stats.running--
+      jobsEnded++
+      const told = listeners
+      listeners = []
+      for (const listener of told) listener()
+      transactions.roomChanged()
+      nudge()
+    }))
+
+  const nudge = () => {
+    heldAt = undefined
+    while (!closing && manualWaiting === 0 && claims.length < parallel && health.refusal() === undefined) {
+      const snapshots = transactions.stripes()
+      const plan = pickCompaction(pickerState(manifest.state(), snapshots), pickerOptions)
+      if (plan === undefined) {
+        // Would there be something to do, were it not for the snapshots? Then their end is worth another look.
+        if (snapshots.length > 1 && pickCompaction(pickerState(manifest.state(), snapshots.slice(-1)), pickerOptions) !== undefined) heldAt = snapshots[0]!
+        return
+      }
+      run(claimed(plan, take(plan)).pipe(
+        Effect.tapCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("a compaction failed", cause)),
+        Effect.ignoreCause
+      ))
+    }
+  }
+  transactions.onRelease(() => {
+    if (heldAt !== undefined && transactions.stripes()[0]! > heldAt) nudge()
+  })
+
   yield* Effect.addFinalizer(() => Effect.sync(() => {
     closing = true
   }))
 
-  const compact = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
+  /** One try: the plan is picked and claimed in the step that begins it, which nothing may come between. */
+  const compactNow = (range: CompactionRange): Effect.Effect<"done" | "busy", MaintenanceError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (closing) return Effect.fail(new DatabaseClosed({}))
+        const refusal = health.refusal()
+        if (refusal !== undefined) return Effect.fail(refusal)
+        const keyRange = range.keyspace === undefined ? {} : {
+          from: { keyspace: range.keyspace, key: range.lower ?? new Uint8Array(0) },
+          to: range.upper === undefined ? { keyspace: range.keyspace + 1, key: new Uint8Array(0) } : { keyspace: range.keyspace, key: range.upper }
+        }
+        const plan = pickManual(pickerState(manifest.state(), transactions.stripes()), keyRange, pickerOptions)
+        if (plan === undefined) return Effect.succeed("done" as const)
+        if (plan !== "busy") return Effect.as(Effect.mapError(restore(claimed(plan, take(plan))), publicError), "done" as const)
+        if (claims.length > 0) return Effect.succeed("busy" as const)
+        // Nothing runs: what stands in the way has failed before, and would again.
+        const found = quarantined.at(-1)
+        return found === undefined ? Effect.succeed("done" as const) : Effect.fail(found.error)
+      })
+    )
+
+  const compactWhenFree = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
     Effect.suspend(() => {
-      if (closing) return Effect.fail(new DatabaseClosed({}))
-      const refusal = health.refusal()
-      if (refusal !== undefined) return Effect.fail(refusal)
-      const keyRange = range.keyspace === undefined ? {} : {
-        from: { keyspace: range.keyspace, key: range.lower ?? new Uint8Array(0) },
-        to: range.upper === undefined ? { keyspace: range.keyspace + 1, key: new Uint8Array(0) } : { keyspace: range.keyspace, key: range.upper }
-      }
-      const plan = pickManual(pickerState(manifest.state()), keyRange, pickerOptions)
-      if (plan === undefined) return Effect.void
-      if (plan === "busy") return claims.length === 0 ? Effect.void : Effect.andThen(jobEnded, compact(range))
-      return Effect.mapError(claimed(plan), publicError)
+      const seen = jobsEnded
+      return Effect.flatMap(compactNow(range), (answer) => answer === "done" ? Effect.void : Effect.andThen(jobEndedAfter(seen), compactWhenFree(range)))
     })
+
+  /** Ends when every job has that runs now. */
+  const settled: Effect.Effect<void> = Effect.suspend(() => {
+    const running = claims
+    const wait: Effect.Effect<void> = Effect.suspend(() => {
+      const seen = jobsEnded
+      return running.some((claim) => claims.includes(claim)) ? Effect.andThen(jobEndedAfter(seen), wait) : Effect.void
+    })
+    return wait
+  })
+
+  const compact = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => manualWaiting++),
+      () => compactWhenFree(range),
+      () => Effect.sync(() => {
+        manualWaiting--
+        nudge()
+      })
+    ).pipe(
+      // What the outputs made superfluous is let go of by jobs of its own, which are quick.
+      Effect.andThen(settled)
+    )
 
   const idle: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
     nudge()
+    const seen = jobsEnded
     if (claims.length === 0 || closing) return Effect.void
-    return Effect.andThen(jobEnded, idle)
+    return Effect.andThen(jobEndedAfter(seen), idle)
   })
 
   return Compactor.of({ nudge, compact, idle, stats: () => ({ ...stats }) })

@@ -3,7 +3,7 @@ import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
 import {
-  fromReadFailure, InvalidKeyspaceName, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type WriteError
+  fromReadFailure, InvalidKeyspaceName, InvalidOptions, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type SnapshotError, TooManySnapshots, type WriteError
 } from "../domain/errors.ts"
 import { encodeId, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { KeyEncoder } from "../domain/keys/encodeKey.ts"
@@ -106,23 +106,8 @@ const make = Effect.gen(function*() {
       checkOpen()
       lease.check()
     }
-    // A read under a snapshot ends with the snapshot's own lease; what it pins, it lets go when it ends itself.
-    return {
-      keyspace,
-      check,
-      view: () => view,
-      lease: (onEnd) => {
-        let ended = false
-        return {
-          ...lease,
-          release: () => {
-            if (ended) return
-            ended = true
-            onEnd()
-          }
-        }
-      }
-    }
+    // A read under a snapshot ends with itself, and at the latest with the snapshot's own lease.
+    return { keyspace, check, view: () => view, lease: lease.under }
   }
 
   const attemptRead = <A>(run: () => A): Effect.Effect<A, ReadError> =>
@@ -134,15 +119,19 @@ const make = Effect.gen(function*() {
       }
     })
 
+  const openLease = (keyspace: number, name: string): Effect.Effect<SnapshotLease, SnapshotError> =>
+    Effect.suspend(() => {
+      try {
+        latest(keyspace, name).check()
+        return Effect.succeed(transactions.snapshot())
+      } catch (cause) {
+        return Effect.fail(cause instanceof TooManySnapshots ? cause : readError(cause))
+      }
+    })
+
   const snapshotOf = (keyspace: number, name: string) =>
     Effect.gen(function*() {
-      const lease = yield* Effect.acquireRelease(
-        attemptRead(() => {
-          latest(keyspace, name).check()
-          return transactions.snapshot()
-        }),
-        (held) => Effect.sync(held.release)
-      )
+      const lease = yield* Effect.acquireRelease(openLease(keyspace, name), (held) => Effect.sync(held.release))
       // Names as they are now: a keyspace dropped later is still read by this snapshot.
       const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
       const { reads, unsafe } = makeReads(parts, past(keyspace, lease))
@@ -165,9 +154,9 @@ const make = Effect.gen(function*() {
     return {
       ...reads,
       unsafe,
-      put: (key, value, writeOptions) => transactions.writeOne(keyspace, key, value, false, writeOptions?.durability),
-      delete: (key, writeOptions) => transactions.writeOne(keyspace, key, undefined, true, writeOptions?.durability),
-      write: (operations, writeOptions) => transactions.write(keyspace, operations, writeOptions?.durability),
+      put: (key, value, writeOptions) => transactions.writeOne(keyspace, key, value, false, writeOptions),
+      delete: (key, writeOptions) => transactions.writeOne(keyspace, key, undefined, true, writeOptions),
+      write: (operations, writeOptions) => transactions.write(keyspace, operations, writeOptions),
       snapshot: snapshotOf(keyspace, name)
     }
   }
@@ -181,6 +170,8 @@ const make = Effect.gen(function*() {
   const keyspace: DatabaseShape["keyspace"] = (name) =>
     Effect.gen(function*() {
       const bytes = yield* nameBytes(name)
+      const closed = health.closed()
+      if (closed !== undefined) return yield* Effect.fail(closed)
       const found = catalog.idOf(name)
       if (found !== undefined) return keyspaceNamed(found, name)
       return yield* catalogQueue.withPermit(Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
@@ -190,7 +181,10 @@ const make = Effect.gen(function*() {
         const created = transactions.write(systemKeyspace, [
           { type: "put", key: keyspaceRowKey(bytes), value: encodeId(id) },
           { type: "put", key: nextIdKey, value: encodeId(id + 1) }
-        ], "sync", () => catalog.created(name, id))
+        ], { durability: "sync" }, () => {
+          catalog.created(name, id)
+          return () => catalog.creationFailed(name, id)
+        })
         return Effect.map(created, () => keyspaceNamed(id, name))
       }))
     })
@@ -203,9 +197,10 @@ const make = Effect.gen(function*() {
       return yield* catalogQueue.withPermit(Effect.suspend(() => {
         const id = catalog.idOf(name)
         if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
-        const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], "sync", (sequence) => {
+        const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], { durability: "sync" }, (sequence) => {
           catalog.dropped(name, id, sequence)
           valueCache.dropKeyspace(id, sequence)
+          return () => catalog.dropFailed(name, id)
         })
         return Effect.tap(dropped, () => Effect.sync(compactor.nudge))
       }))
@@ -221,20 +216,26 @@ const make = Effect.gen(function*() {
     maintenance(Effect.gen(function*() {
       let id: number | undefined
       if (range?.keyspace !== undefined) {
+        yield* nameBytes(range.keyspace)
         id = catalog.idOf(range.keyspace)
         if (id === undefined) return yield* Effect.fail(new KeyspaceNotFound({ name: range.keyspace }))
       } else if (range?.gte !== undefined || range?.lt !== undefined) id = defaultKeyspace
       const bounds = yield* Effect.try({
-        try: () => keyBounds({ gte: range?.gte, lt: range?.lt }),
+        try: () => {
+          if (range !== undefined && (typeof range !== "object" || range === null)) return keyBounds(range)
+          const { keyspace: _keyspace, ...rest } = range ?? {}
+          for (const name of ["gt", "lte", "prefix", "reverse", "limit"]) {
+            if (Object.hasOwn(rest, name)) throw new InvalidRange({ detail: `compact takes gte, lt and keyspace, and not ${name}.` })
+          }
+          return keyBounds(rest)
+        },
         catch: (cause) => {
           if (cause instanceof InvalidRange) return cause
           throw cause
         }
       })
       yield* flusher.flush
-      yield* compactor.idle
       yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper })
-      yield* compactor.idle
     }))
 
   const stats = makeStats({ blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal })
@@ -265,7 +266,10 @@ const make = Effect.gen(function*() {
     refresh: attemptRead(checkOpen),
     flush: maintenance(flusher.flush),
     compact,
-    checkpoint: (path) => maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path)),
+    checkpoint: (path) =>
+      typeof path === "string" && path !== "" && !path.includes("\0")
+        ? maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path))
+        : Effect.fail(new InvalidOptions({ problems: ["the path of a checkpoint must be a path as a string, not empty"] })),
     verify: maintenance(Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables }), (error) =>
       error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error)),
     stats: Effect.sync(stats)

@@ -65,6 +65,8 @@ const make = Effect.gen(function*() {
     ended = cause instanceof DatabasePoisoned || cause instanceof DatabaseClosed
       ? cause
       : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
+    // Nobody makes room any more: writers that need some must be told, even where the log itself could go on.
+    if (!(ended instanceof DatabaseClosed)) health.degrade(condition, `flushing has ended: ${ended.message}`)
     const waiting = waiters
     waiters = []
     for (const waiter of waiting) waiter.answer(Effect.fail(ended))
@@ -131,17 +133,32 @@ const make = Effect.gen(function*() {
   )
   yield* Effect.forkScoped(loop)
 
-  return Flusher.of({
-    flush: Effect.suspend(() => {
-      if (ended !== undefined) return Effect.fail(ended)
+  /** Resolves when the sequence is in tables. */
+  const flushed = (sequence: number) =>
+    Effect.callback<void, MaintenanceError>((resume) => {
+      // Freezing wakes the loop in place: it may be done by now, or have met the end of the log, and nobody would answer a newcomer.
+      if (ended !== undefined) return resume(Effect.fail(ended))
+      if (memtables.oldestFrozen() === undefined) return resume(Effect.void)
+      waiters.push({ sequence, answer: resume })
+      work.openUnsafe()
+    })
+
+  const flush: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
+    if (ended !== undefined) return Effect.fail(ended)
+    const active = memtables.active()
+    if (!active.isEmpty) {
+      // No more memtables than may be held, not even for those who ask: the oldest goes first.
+      if (memtables.frozenCount() + 1 >= options.writeBufferCount) {
+        return Effect.andThen(flushed(memtables.oldestFrozen()!.highestSequence), Effect.suspend(() => memtables.active() === active ? flush : flushed(active.highestSequence)))
+      }
       memtables.freeze()
-      const newestFrozen = memtables.all()[1]
-      if (newestFrozen === undefined) return Effect.void
-      return Effect.callback<void, MaintenanceError>((resume) => {
-        waiters.push({ sequence: newestFrozen.highestSequence, answer: resume })
-        work.openUnsafe()
-      })
-    }),
+    }
+    const newestFrozen = memtables.all()[1]
+    return newestFrozen === undefined ? Effect.void : flushed(newestFrozen.highestSequence)
+  })
+
+  return Flusher.of({
+    flush,
     stats: () => ({ ...stats })
   })
 })

@@ -49,6 +49,10 @@ const make = Effect.gen(function*() {
     heal: (condition) => {
       if (conditions.delete(condition)) judge()
     },
+    conditionOf: (prefix) => {
+      const found = [...conditions].filter(([name]) => name.startsWith(prefix)).map(([, reason]) => reason)
+      return found.length === 0 ? undefined : found.join("; ")
+    },
     refuseWrites: (state, refusal, reason) => {
       if (lasting !== undefined && !(lasting.state === "readOnly" && state === "failed")) return
       lasting = { state, refusal, reason }

@@ -1,8 +1,11 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SyncDisk } from "../domain/disk/SyncDisk.ts"
 import { DatabaseLocked, fromFailure, NotADatabase, type OpenError, PathIsFile } from "../domain/errors.ts"
+import { IoFailure } from "../domain/failures.ts"
 import { currentFileName } from "../domain/manifest/fileNames.ts"
+import { sequenceBlock } from "../domain/manifest/ManifestState.ts"
 import { LockFailure } from "../services/DirectoryLock.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
@@ -12,6 +15,9 @@ import { Recovery } from "../services/Recovery.ts"
 import { makeDirectoryDurably } from "./disk/makeDirectoryDurably.ts"
 import { listDirectory } from "./recovery/readState.ts"
 import { ForeignDirectory, LogMoved, recover } from "./recovery/recover.ts"
+
+/** Sequences reserved at a time: at opening, and ahead of need. Tests make it small, to see it happen. */
+export const SequenceBlock = Context.Reference<number>("lightning-db/layers/Recovery/SequenceBlock", { defaultValue: () => sequenceBlock })
 
 /** Throws `PathIsFile`, `IoFailure`. */
 const ensureDirectory = (disk: SyncDisk, path: string): void => {
@@ -34,6 +40,7 @@ const make = Effect.gen(function*() {
   const options = yield* EngineOptions
   const clock = yield* EngineClock
   const entropy = yield* Entropy
+  const sequencesReserved = yield* SequenceBlock
   const directory = options.path
 
   const lock = yield* Effect.acquireRelease(
@@ -61,10 +68,21 @@ const make = Effect.gen(function*() {
           clock.raise(ms)
           return clock.nowMs()
         },
-        monotonicMs: clock.monotonicMs
+        monotonicMs: clock.monotonicMs,
+        sequencesReserved
       }),
     catch: (cause) => openError(directory, cause)
   })
+  // Log and manifest close them; unless the open fails before those exist.
+  yield* Effect.addFinalizer(() => Effect.sync(() => {
+    for (const handle of [recovered.segment.handle, recovered.manifest.handle]) {
+      try {
+        handle.close()
+      } catch (cause) {
+        if (!(cause instanceof IoFailure)) throw cause
+      }
+    }
+  }))
   return Recovery.of({ directory, ...recovered, lockHeld: lock.stillHeld })
 })
 

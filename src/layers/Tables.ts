@@ -32,6 +32,8 @@ interface ValueSlot {
 const fastReadMicrosMax = 50
 /** One inline read in so many is timed; each moves the average by an eighth. */
 const timedReads = 32
+/** Some thirty pooled reads after the average has reached its top, reads are inline again. */
+const pooledDecay = 0.98
 
 /** What a reader beside a writer needs more: the files of a version in its hands before the writer may unlink them. */
 export interface ReadOnlyTables {
@@ -64,20 +66,17 @@ export const makeTables = (input: {
   let averageMicros = 0
   let untilTimed = 1
   let scratch = new Uint8Array(65_536)
+  let closed = false
 
   const pathOf = (kind: "table" | "values", id: number) => `${directory}/${fileName(kind, id)}`
 
+  /** One slot for a file as long as any version names it: a trivial move changes its level, which the place in the version tells, and nothing of what is open. */
   const slotOf = (meta: TableSlot["meta"]): TableSlot => {
-    const found = slots.get(meta.fileId)
-    // A trivial move changes the level, and nothing of what is open.
-    if (found !== undefined && found.meta.level === meta.level) return found
-    const slot: TableSlot = { meta, reader: found?.reader, handle: found?.handle, touched: false, busy: found?.busy ?? 0 }
-    if (found !== undefined) {
-      openTables = openTables.map((open) => (open === found ? slot : open))
-      found.reader = undefined
-      found.handle = undefined
+    let slot = slots.get(meta.fileId)
+    if (slot === undefined) {
+      slot = { meta, reader: undefined, handle: undefined, touched: false, busy: 0 }
+      slots.set(meta.fileId, slot)
     }
-    slots.set(meta.fileId, slot)
     return slot
   }
 
@@ -186,6 +185,8 @@ export const makeTables = (input: {
   const open = (slot: TableSlot): TableReader => {
     if (openTables.length >= maxOpenTables) closeOne()
     const path = pathOf("table", slot.meta.fileId)
+    // A read that outlives the database must not open its files again, which may be another owner's by then.
+    if (closed) throw new IoFailure("open", path, "EBADF")
     const handle = slot.handle ?? disk.sync.open(path, "read")
     try {
       slot.reader = TableReader.open(
@@ -193,6 +194,7 @@ export const makeTables = (input: {
       )
     } catch (cause) {
       handle.close()
+      slot.handle = undefined
       throw cause
     }
     slot.handle = handle
@@ -205,12 +207,29 @@ export const makeTables = (input: {
     return slot.reader ?? open(slot)
   }
 
+  const found: { bytes: Uint8Array; start: number } = { bytes: scratch, start: 0 }
+
+  /** Fills `into` from where the leaf begins. */
+  const readStored = (slot: TableSlot, table: TableReader, leaf: number, into: Uint8Array) => {
+    const offset = table.leafOffset(leaf)
+    const timed = --untilTimed === 0
+    const startedMs = timed ? monotonicMs() : 0
+    const count = slot.handle!.readAt(into, offset)
+    if (timed) {
+      untilTimed = timedReads
+      // One read during which another process had the processor says nothing about the disk: no sample counts for more than twice the limit.
+      averageMicros += (Math.min((monotonicMs() - startedMs) * 1000, 2 * fastReadMicrosMax) - averageMicros) / 8
+    }
+    if (count !== into.length) throw new Damage(table.path, offset, "Truncated", `${count} of ${into.length} bytes`)
+  }
+
   const valueHandle = (pointer: ValuePointer): FileHandle => {
     let slot = valueSlots.get(pointer.fileId)
     if (slot === undefined) {
       slot = { path: pathOf("values", pointer.fileId), handle: undefined }
       valueSlots.set(pointer.fileId, slot)
     }
+    if (closed) throw new IoFailure("open", slot.path, "EBADF")
     slot.handle ??= disk.sync.open(slot.path, "read")
     return slot.handle
   }
@@ -254,30 +273,64 @@ export const makeTables = (input: {
       adoptEarly()
     },
     reader,
-    cachedLeaf: (tableId, leaf) => cache.get(tableId, leaf),
-    readLeaf: (slot, leaf, keep) => {
+    findLeaf: (slot, leaf, mayBlock) => {
+      const tableId = slot.meta.fileId
+      if (cache.find(tableId, leaf)) {
+        found.bytes = cache.bytes
+        found.start = cache.start
+        return true
+      }
+      if (!mayBlock) return false
       const table = reader(slot)
       const length = table.leafStoredLength(leaf)
-      const compressed = table.fences.codec(leaf) !== 0
-      if (compressed && scratch.length < length) scratch = new Uint8Array(length)
-      const stored = compressed ? scratch.subarray(0, length) : cache.takeBuffer(length)
-      const timed = --untilTimed === 0
-      const startedMs = timed ? monotonicMs() : 0
-      const count = slot.handle!.readAt(stored, table.leafOffset(leaf))
-      if (timed) {
-        untilTimed = timedReads
-        averageMicros += ((monotonicMs() - startedMs) * 1000 - averageMicros) / 8
+      // An uncompressed leaf is read to where it will stay.
+      if (table.fences.codec(leaf) === 0 && cache.place(tableId, leaf, length)) {
+        const { bytes, start } = cache
+        try {
+          const stored = bytes.subarray(start, start + length)
+          readStored(slot, table, leaf, stored)
+          table.verifyLeaf(leaf, stored)
+        } catch (cause) {
+          cache.remove(tableId, leaf)
+          throw cause
+        }
+        found.bytes = bytes
+        found.start = start
+        return true
       }
-      if (count !== length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${length} bytes`)
+      if (scratch.length < length) scratch = new Uint8Array(length)
+      const stored = scratch.subarray(0, length)
+      readStored(slot, table, leaf, stored)
       const block = table.verifyLeaf(leaf, stored)
-      if (keep) cache.put(slot.meta.fileId, leaf, block)
-      return block
+      cache.put(tableId, leaf, block)
+      found.bytes = block
+      found.start = 0
+      return true
+    },
+    found,
+    copyLeaf: (tableId, leaf) => cache.copy(tableId, leaf),
+    readLeaves: (slot, first, last, keep) => {
+      const table = reader(slot)
+      const offset = table.leafOffset(first)
+      const stored = new Uint8Array(table.leafOffset(last) + table.leafStoredLength(last) - offset)
+      readStored(slot, table, first, stored)
+      const blocks: Array<Uint8Array> = []
+      for (let leaf = first; leaf <= last; leaf++) {
+        const at = table.leafOffset(leaf) - offset
+        const block = table.verifyLeaf(leaf, stored.subarray(at, at + table.leafStoredLength(leaf)))
+        if (keep) cache.put(slot.meta.fileId, leaf, block)
+        blocks.push(block)
+      }
+      return blocks
     },
     readLeafPooled: (slot, leaf, keep) =>
-      Effect.suspend(() => {
+      // As a whole, so that what is counted busy is counted down again; the read cannot be withdrawn anyway.
+      Effect.uninterruptible(Effect.suspend(() => {
         const opened = attempt(() => reader(slot))
         return Effect.flatMap(opened, (table) => {
           const stored = new Uint8Array(table.leafStoredLength(leaf))
+          // While reads go through the pool nothing is timed: after some of them the disk gets another chance.
+          averageMicros *= pooledDecay
           slot.busy++
           return disk.read(slot.handle!, stored, table.leafOffset(leaf)).pipe(
             Effect.ensuring(Effect.sync(() => slot.busy--)),
@@ -291,9 +344,7 @@ export const makeTables = (input: {
             )
           )
         })
-      }),
-    hold: () => cache.hold(),
-    release: () => cache.release(),
+      })),
     readValue: (bytes, start, end) => {
       const pointer = pointerIn(bytes, start, end)
       const handle = valueHandle(pointer)
@@ -317,6 +368,7 @@ export const makeTables = (input: {
     openCount: () => openTables.length,
     lingering: () => [...references.keys()].filter((id) => !current.state.tables.has(id) && !current.state.valueFiles.has(id)),
     close: () => {
+      closed = true
       for (const slot of slots.values()) closeSlot(slot)
       for (const handle of early.values()) handle.close()
       early.clear()

@@ -16,6 +16,7 @@ import { Entropy } from "../services/Entropy.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { SequenceBlock } from "./Recovery.ts"
 import { type CommitError, type CommitReply, Wal } from "../services/Wal.ts"
 import { crc32 } from "./crc32.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
@@ -28,6 +29,12 @@ interface PendingGroup {
   sync: boolean
   firstSequence: number
 }
+
+/** The health condition while no segment can be made. */
+const preparing = "log segment"
+
+/** A segment that was synced more often than once in so many bytes is followed by one that is filled with zeros beforehand. */
+const frequentSyncBytes = 16_384
 
 interface Waiter {
   readonly sequence: number
@@ -61,7 +68,6 @@ const make = Effect.gen(function*() {
   let busy = false
   let closing = false
   let failure: CommitError | undefined
-  let rotation = false
   let visibleWaiters: Array<Waiter> = []
   let durableWaiters: Array<Waiter> = []
   // The replayed log may fill several memtables: until the last of them is in tables, nothing beyond what was flushed before may be passed over by the next replay.
@@ -69,9 +75,14 @@ const make = Effect.gen(function*() {
   positions.push(recovery.visibleSequence, segment.position)
   const stats = { transactions: 0, groups: 0, syncs: 0, logBytes: 0 }
   let segmentSyncs = 0
+  const sequencesAtOnce = yield* SequenceBlock
+  let reservedThrough = recovery.manifest.state.sequencesThrough
+  let reservationWaiters: Array<() => void> = []
+  const wantReservation = Latch.makeUnsafe(false)
+  /** Of the next segment to be prepared. */
+  let zeroBytes = 0
   const work = Latch.makeUnsafe(false)
   const wantPrepared = Latch.makeUnsafe(true)
-  const sealed = Latch.makeUnsafe(false)
 
   const release = (waiters: Array<Waiter>, reached: number): Array<Waiter> => {
     if (waiters.length === 0) return waiters
@@ -164,7 +175,7 @@ const make = Effect.gen(function*() {
     if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
   }
 
-  const rotationDue = () => rotation || segment.position - segment.basePosition >= options.walSegmentBytes
+  const rotationDue = () => segment.position - segment.basePosition >= options.walSegmentBytes
 
   const datasync = Effect.suspend(() => {
     const position = segment.position
@@ -179,20 +190,21 @@ const make = Effect.gen(function*() {
     if (unsyncedGroups > 0 || segment.position > durablePosition) yield* datasync
     const old = segment
     prepared = undefined
-    rotation = false
     upcoming.basePosition = old.position
     upcoming.position = old.position
     upcoming.lastSum = old.lastSum
     segment = upcoming
     startAligned = true
-    const zeroed = segmentSyncs
+    // Zeros spare each sync the growth of the file, and cost one write of the segment: worth it where syncs come often.
+    zeroBytes = segmentSyncs * frequentSyncBytes > options.walSegmentBytes ? options.walSegmentBytes : 0
     segmentSyncs = 0
-    yield* Effect.forkIn(seal(old, zeroed), scope)
+    yield* Effect.forkIn(seal(old), scope)
     wantPrepared.openUnsafe()
   })
 
-  const seal = (old: LogSegment, _syncs: number) =>
-    Effect.gen(function*() {
+  // Seen through even while the database closes: the handle must be given back.
+  const seal = (old: LogSegment) =>
+    Effect.uninterruptible(Effect.gen(function*() {
       const bytes = old.headerBytes + (old.position - old.basePosition)
       yield* manifest.commit(() => ({
         sealSegments: [{ fileId: old.fileId, lengthBytes: bytes, lastSum: old.lastSum, basePosition: old.basePosition, lastSequence: old.lastSequence }],
@@ -201,15 +213,14 @@ const make = Effect.gen(function*() {
         retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
       })
       old.handle.close()
-      sealed.openUnsafe()
-    }).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
+    })).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
 
   const scope = yield* Effect.scope
 
   const commitGroups = Effect.gen(function*() {
     while (true) {
       const wantsSync = durableWaiters.length > 0 && unsyncedGroups > 0
-      if (pending.replies.length === 0 && !wantsSync && !(rotation && prepared !== undefined && failure === undefined)) {
+      if (pending.replies.length === 0 && !wantsSync) {
         if (closing) return
         busy = false
         yield* work.await
@@ -253,20 +264,53 @@ const make = Effect.gen(function*() {
       yield* wantPrepared.await
       wantPrepared.closeUnsafe()
       if (prepared !== undefined || failure !== undefined || closing) continue
-      prepared = yield* prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes: 0 })
-      work.openUnsafe()
+      // As a whole or not at all: a segment that is named and that nobody holds would leak its handle.
+      yield* Effect.uninterruptible(Effect.map(prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes }), (next) => {
+        prepared = next
+        health.heal(preparing)
+        work.openUnsafe()
+      }))
     }
   }).pipe(
-    Effect.tapCause((cause) => Effect.logWarning("preparing the next log segment failed; groups go on into the current one", cause)),
-    Effect.retry(Schedule.exponential("50 millis").pipe(Schedule.upTo({ times: 8 }))),
-    Effect.ignore
+    // Nothing is refused for want of it: groups go on into the current segment, whose end is only put off. So it is tried for as long as it takes.
+    Effect.tapError((error) => Effect.sync(() => {
+      health.degrade(preparing, `the next log segment cannot be prepared: ${error.message}`)
+      wantPrepared.openUnsafe()
+    })),
+    Effect.retry({
+      schedule: Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("10 seconds")]).pipe(Schedule.jittered),
+      while: () => failure === undefined && health.refusal() === undefined
+    })
   )
-  yield* Effect.forkScoped(keepPrepared)
+  const preparer = yield* Effect.forkScoped(Effect.ignore(keepPrepared))
+
+  const answerReservation = () => {
+    const waiting = reservationWaiters
+    reservationWaiters = []
+    for (const answer of waiting) answer()
+  }
+
+  /** Another block once half of the present one is used: at full speed that is minutes ahead of need. */
+  const keepReserved = Effect.gen(function*() {
+    while (true) {
+      yield* wantReservation.await
+      wantReservation.closeUnsafe()
+      // Within a block from the next sequence, however many were given out while the last edit was on its way.
+      yield* manifest.commit(() => ({ sequencesThrough: Math.max(reservedThrough, next) + sequencesAtOnce }), (state) => {
+        reservedThrough = state.sequencesThrough
+        answerReservation()
+      })
+    }
+    // A manifest that cannot be written refuses all further writes: those who wait look again, and are told.
+  }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(answerReservation)))
+  const reserver = yield* Effect.forkScoped(keepReserved)
 
   yield* Effect.addFinalizer(() => Effect.gen(function*() {
     closing = true
     work.openUnsafe()
     yield* Fiber.await(owner)
+    yield* Fiber.interrupt(preparer)
+    yield* Fiber.interrupt(reserver)
     if (failure === undefined) {
       const exit = yield* Effect.exit(unsyncedGroups > 0 ? datasync : Effect.void)
       if (Exit.isSuccess(exit)) {
@@ -293,8 +337,15 @@ const make = Effect.gen(function*() {
   return Wal.of({
     builder: () => pending.builder,
     nextSequence: () => next,
+    hasReservation: () => next <= reservedThrough,
+    awaitReservation: Effect.callback((resume) => {
+      if (next <= reservedThrough || closing || failure !== undefined) return resume(Effect.void)
+      reservationWaiters.push(() => resume(Effect.void))
+      wantReservation.openUnsafe()
+    }),
     submit: (sync, reply) => {
       const sequence = next++
+      if (reservedThrough - sequence < sequencesAtOnce / 2) wantReservation.openUnsafe()
       if (pending.replies.length === 0) pending.firstSequence = sequence
       pending.replies.push(reply)
       if (sync) pending.sync = true
@@ -328,14 +379,6 @@ const make = Effect.gen(function*() {
       work.openUnsafe()
     }),
     positionAfter: (sequence) => positions.after(sequence),
-    rotate: Effect.gen(function*() {
-      if (failure !== undefined) return yield* Effect.fail(failure)
-      sealed.closeUnsafe()
-      rotation = true
-      wantPrepared.openUnsafe()
-      work.openUnsafe()
-      yield* sealed.await
-    }),
     segmentsBelow: (sequence) => retained.filter((s) => s.lastSequence <= sequence).map((s) => s.fileId),
     forgetSegments: (fileIds) => {
       retained = retained.filter((s) => !fileIds.includes(s.fileId))

@@ -31,7 +31,8 @@ export const runInProcess = (disk: Disk["Service"], directory: string, job: Job)
         }
       })
       const turn: Effect.Effect<JobResult, JobError> = Effect.flatMap(slice, (isDone) =>
-        isDone ? Effect.sync(() => run.result) : Effect.andThen(Effect.yieldNow, turn))
+        isDone ? Effect.sync(() => run.result) : Effect.andThen(Effect.yieldNow, turn)
+      )
       return turn
     },
     (run) => Effect.sync(() => run.close())

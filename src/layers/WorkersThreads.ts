@@ -1,6 +1,6 @@
 /**
- * Runs jobs on worker threads, beside this one. Where a thread cannot see the disk (memory, simulated, faulty ones), where none is wanted or none can be had, the same
- * jobs run in process.
+ * Runs jobs on worker threads, beside this one. Where a thread cannot see the disk (memory, simulated, faulty ones), where none is wanted or none can
+ * be had, the same jobs run in process.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,12 +15,17 @@ import * as InProcess from "./WorkersInProcess.ts"
 export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Service"]): Workers["Service"] => {
   const settle = (directory: string, job: Job, outcome: JobOutcome): Effect.Effect<JobResult, JobError> => {
     switch (outcome.type) {
-      case "done": return Effect.succeed(outcome.result)
-      case "failed": return Effect.fail(outcome.failure)
-      case "died": return Effect.fail(new WorkerDied({ detail: outcome.detail }))
-      case "defect": return Effect.die(outcome.cause)
+      case "done":
+        return Effect.succeed(outcome.result)
+      case "failed":
+        return Effect.fail(outcome.failure)
+      case "died":
+        return Effect.fail(new WorkerDied({ detail: outcome.detail }))
+      case "defect":
+        return Effect.die(outcome.cause)
       // Who cancelled by interruption does not look at this any more: it was the layer, which is closing.
-      case "cancelled": return Effect.fail(new WorkerDied({ detail: "the workers are shut down" }))
+      case "cancelled":
+        return Effect.fail(new WorkerDied({ detail: "the workers are shut down" }))
       case "refused": {
         const run = InProcess.runInProcess(disk, directory, job)
         return outcome.warning === undefined
@@ -56,7 +61,8 @@ export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Se
  * Threads are started when first needed, and all have ended when the layer's scope has closed.
  *
  * **Details** `entry` is the module to run in a thread; it is handed in, because only the runtime knows where it lies. With `count` 0, or on a disk that threads cannot
- * see, no thread is ever started. An entry that cannot be loaded is noticed at the first job, which then runs in process, with one warning in the log.
+ * see, no thread is ever started. An entry that cannot be loaded is noticed at the first job, which then runs in process, with one warning in the
+ * log.
  */
 export const layer = (options: WorkerThreadsOptions): Layer.Layer<Workers, never, Disk> =>
   Layer.effect(
@@ -64,7 +70,10 @@ export const layer = (options: WorkerThreadsOptions): Layer.Layer<Workers, never
     Effect.flatMap(Disk, (disk) => {
       if (!disk.sharedWithWorkers || options.count === 0) return Effect.succeed(InProcess.make(disk))
       return Effect.map(
-        Effect.acquireRelease(Effect.sync(() => new WorkerThreads(options)), (threads) => Effect.promise(() => threads.close())),
+        Effect.acquireRelease(
+          Effect.sync(() => new WorkerThreads(options)),
+          (threads) => Effect.promise(() => threads.close())
+        ),
         (threads) => make(threads, options.count, disk)
       )
     })

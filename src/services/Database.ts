@@ -13,7 +13,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
-  InvalidKeyspaceName, KeyspaceNotFound, MaintenanceError, ReadError, ScanError, WriteError
+  InvalidKeyspaceName, InvalidOptions, KeyspaceNotFound, MaintenanceError, ReadError, ScanError, SnapshotError, WriteError
 } from "../domain/errors.ts"
 
 /** A string stands for its UTF-8 bytes. Order is the unsigned order of bytes. 1 to 65,536 bytes; no lone surrogates. */
@@ -97,7 +97,7 @@ export interface Operations extends Reads {
   readonly delete: (key: Key, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
   /** All or nothing. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
   readonly write: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
-  readonly snapshot: Effect.Effect<Snapshot, ReadError, Scope.Scope>
+  readonly snapshot: Effect.Effect<Snapshot, SnapshotError, Scope.Scope>
   readonly unsafe: UnsafeReads
 }
 
@@ -169,7 +169,7 @@ export interface DatabaseShape extends Operations {
   /** Rewrites the range (default: all of it) down to its lowest level, and returns when that is done. */
   readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }) => Effect.Effect<void, MaintenanceError>
   /** A consistent copy in a new directory, which must not exist. Files are linked where the file system can. */
-  readonly checkpoint: (path: string) => Effect.Effect<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }, MaintenanceError>
+  readonly checkpoint: (path: string) => Effect.Effect<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }, MaintenanceError | InvalidOptions>
   /** Reads and checks every block of every file. */
   readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
   readonly stats: Effect.Effect<DatabaseStats>

@@ -27,6 +27,8 @@ export class HealthMonitor extends Context.Service<HealthMonitor, {
   readonly degrade: (condition: string, reason: string) => void
   /** The condition is over. */
   readonly heal: (condition: string) => void
+  /** The reasons of the present conditions whose name begins so; `undefined` where there is none. */
+  readonly conditionOf: (prefix: string) => string | undefined
   /** Writing ends for good, with the refusal every later write gets. The first one stays. */
   readonly refuseWrites: (state: Extract<HealthState, "readOnly" | "failed">, refusal: Refusal, reason: string) => void
   /** The scope closes: everything is refused from now on. */

@@ -37,14 +37,21 @@ export class Tables extends Context.Service<Tables, {
   readonly install: (state: ManifestState) => Version
   /** Opens the table where necessary. Throws `Damage` or `IoFailure`. */
   readonly reader: (slot: TableSlot) => TableReader
-  readonly cachedLeaf: (tableId: number, leaf: number) => Uint8Array | undefined
-  /** Reads and verifies a leaf of an open table and, with `keep`, caches it. Throws `Damage` or `IoFailure`. Valid until the next call, or while `hold` is in force. */
-  readonly readLeaf: (slot: TableSlot, leaf: number, keep: boolean) => Uint8Array
+  /**
+   * Brings the leaf into `found`, from the cache or, with `mayBlock`, by a synchronous read that is cached. False: it is not cached and may not be read. Throws `Damage` or
+   * `IoFailure`. Valid until the next call, in the same synchronous step.
+   */
+  readonly findLeaf: (slot: TableSlot, leaf: number, mayBlock: boolean) => boolean
+  readonly found: { readonly bytes: Uint8Array; readonly start: number }
+  /** A copy of a cached leaf; it belongs to the caller. */
+  readonly copyLeaf: (tableId: number, leaf: number) => Uint8Array | undefined
+  /**
+   * Reads and verifies leaves that follow one another, from `first` to `last`, in one call, into memory of their own; with `keep` they are cached too. Throws `Damage` or
+   * `IoFailure`.
+   */
+  readonly readLeaves: (slot: TableSlot, first: number, last: number, keep: boolean) => Array<Uint8Array>
   /** The same through the pool, into memory of its own. */
   readonly readLeafPooled: (slot: TableSlot, leaf: number, keep: boolean) => Effect.Effect<Uint8Array, IoFailure | Damage>
-  /** While held, no block that was handed out changes. Holds nest; each needs its `release`. */
-  readonly hold: () => void
-  readonly release: () => void
   /** Follows the encoded value pointer in `bytes[start, end)`. The value belongs to the caller. Throws `Damage` or `IoFailure`. */
   readonly readValue: (bytes: Uint8Array, start: number, end: number) => Uint8Array
   readonly readValuePooled: (bytes: Uint8Array, start: number, end: number) => Effect.Effect<Uint8Array, IoFailure | Damage>

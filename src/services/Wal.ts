@@ -32,6 +32,10 @@ export class Wal extends Context.Service<Wal, {
   readonly visibleSequence: () => number
   /** Everything up to here is on stable storage. */
   readonly durableSequence: () => number
+  /** Whether the next sequence is reserved in the manifest. A later open starts beyond what is reserved, so that no sequence is ever given out twice. */
+  readonly hasReservation: () => boolean
+  /** Resolves when it may be, or never will be: look again. */
+  readonly awaitReservation: Effect.Effect<void>
   /** Bytes encoded and not yet written. */
   readonly pendingBytes: () => number
   /** Resolves when everything submitted before is visible (or fails with why it never will be). */
@@ -40,8 +44,6 @@ export class Wal extends Context.Service<Wal, {
   readonly ensureDurable: (sequence: number) => Effect.Effect<void, CommitError>
   /** Logical position of the log after the last transaction ≤ `sequence` whose group is complete: where a replay that skips flushed transactions may start. */
   readonly positionAfter: (sequence: number) => number
-  /** Ends the current segment (synced, sealed in the manifest) and goes on in the next one. Returns when the old one is sealed. */
-  readonly rotate: Effect.Effect<void, CommitError>
   /** Forgets positions at or below a flushed sequence, and names the segments that hold nothing above it. */
   readonly segmentsBelow: (sequence: number) => ReadonlyArray<number>
   readonly forgetSegments: (fileIds: ReadonlyArray<number>) => void

@@ -38,7 +38,11 @@ export const filledMemtable = (count: number, valueBytes: number, first = 1): Me
   return memtable
 }
 
-export const flushSpec = (memtables: ReadonlyArray<Memtable>, outputIds: ReadonlyArray<number>, overrides: Partial<typeof policy> = {}): FlushSpec => ({
+export const flushSpec = (
+  memtables: ReadonlyArray<Memtable>,
+  outputIds: ReadonlyArray<number>,
+  overrides: Partial<typeof policy> = {}
+): FlushSpec => ({
   memtables: memtables.map((memtable) => memtable.buffer),
   snapshots: [Math.max(...memtables.map((memtable) => memtable.highestSequence))],
   horizons: [],
@@ -76,10 +80,16 @@ export const workersContract = (name: string, make: () => Promise<WorkersFixture
     afterEach(() => fixture.dispose())
 
     it.effect("flushes a memtable into a table, and large values into a value file", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const small = yield* flushed([1, 2])
-        expect(small.tables.map(({ entryCount, fileId, level, smallest, largest }) => ({ entryCount, fileId, level, keys: [text(smallest.key), text(largest.key)] })))
-          .toEqual([{ entryCount: 2000, fileId: 1, level: 0, keys: ["key-000000", "key-001999"] }])
+        expect(
+          small.tables.map(({ entryCount, fileId, level, smallest, largest }) => ({
+            entryCount,
+            fileId,
+            level,
+            keys: [text(smallest.key), text(largest.key)]
+          }))
+        ).toEqual([{ entryCount: 2000, fileId: 1, level: 0, keys: ["key-000000", "key-001999"] }])
         expect(small.stats.entriesWritten).toBe(2000)
         expect(files()).toEqual([fileName("table", 1)])
         expect(fixture.disk.stat(`${fixture.root}/${fileName("table", 1)}`)?.sizeBytes).toBe(small.tables[0]!.fileBytes)
@@ -88,33 +98,42 @@ export const workersContract = (name: string, make: () => Promise<WorkersFixture
         expect([...large.tables, ...large.valueFiles].map((file) => file.fileId).sort()).toEqual([3, 4])
         expect(large.valueFiles).toHaveLength(1)
         expect(files()).toHaveLength(3)
-      }))
+      })
+    )
 
     it.effect("merges tables", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const older = yield* flushed([1], 2000, 1)
         const newer = yield* flushed([2], 1000, 5000)
         const merged = yield* workers.compact(fixture.root, compactionSpec([...newer.tables, ...older.tables], [3, 4]))
-        expect(merged.tables.map(({ entryCount, fileId, level }) => ({ entryCount, fileId, level }))).toEqual([{ entryCount: 2000, fileId: 3, level: 1 }])
+        expect(merged.tables.map(({ entryCount, fileId, level }) => ({ entryCount, fileId, level }))).toEqual([
+          { entryCount: 2000, fileId: 3, level: 1 }
+        ])
         expect(merged.stats).toMatchObject({ entriesRead: 3000, entriesWritten: 2000 })
         expect(files()).toEqual([1, 2, 3].map((id) => fileName("table", id)))
-      }))
+      })
+    )
 
     it.effect("returns bounds on memory of their own: neither a memtable nor a posted block stays alive through them", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const { largest, smallest } of (yield* flushed([1])).tables) {
-          for (const { key } of [smallest, largest]) expect([key.buffer instanceof ArrayBuffer, key.buffer.byteLength <= 64 * 1024]).toEqual([true, true])
+          for (const { key } of [smallest, largest])
+            expect([key.buffer instanceof ArrayBuffer, key.buffer.byteLength <= 64 * 1024]).toEqual([true, true])
         }
-      }))
+      })
+    )
 
     it.effect("runs many jobs at once, each with its own answer", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const results = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (id) => flushed([id], id * 100), { concurrency: "unbounded" })
-        expect(results.map((result) => [result.tables[0]!.fileId, result.tables[0]!.entryCount])).toEqual([1, 2, 3, 4, 5, 6].map((id) => [id, id * 100]))
-      }))
+        expect(results.map((result) => [result.tables[0]!.fileId, result.tables[0]!.entryCount])).toEqual(
+          [1, 2, 3, 4, 5, 6].map((id) => [id, id * 100])
+        )
+      })
+    )
 
     it.effect("reports what the file system says, with its code, and leaves no output", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const missing = yield* Effect.flip(workers.flush(`${fixture.root}/missing`, flushSpec([filledMemtable(10, 10)], [1])))
         expect(missing).toBeInstanceOf(IoFailure)
         expect(missing).toMatchObject({ code: "ENOENT", operation: "open", path: `${fixture.root}/missing/${fileName("table", 1)}` })
@@ -123,10 +142,11 @@ export const workersContract = (name: string, make: () => Promise<WorkersFixture
         const taken = yield* Effect.flip(workers.compact(fixture.root, compactionSpec(first.tables, [1])))
         expect(taken).toMatchObject({ _tag: "IoFailure", code: "EEXIST" })
         expect(files()).toEqual([fileName("table", 1)])
-      }))
+      })
+    )
 
     it.effect("reports damage with file, place and reason, and leaves no output", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { tables } = yield* flushed([1])
         const handle = fixture.disk.open(`${fixture.root}/${fileName("table", 1)}`, "write")
         handle.writev([new Uint8Array(64).fill(0xee)], 200)
@@ -135,35 +155,39 @@ export const workersContract = (name: string, make: () => Promise<WorkersFixture
         expect(damage).toBeInstanceOf(Damage)
         expect(damage).toMatchObject({ reason: "ChecksumMismatch" })
         expect(files()).toEqual([fileName("table", 1)])
-      }))
+      })
+    )
 
     it.effect("dies of a broken rule of ours", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const exit = yield* Effect.exit(workers.flush(fixture.root, flushSpec([filledMemtable(10, 10)], [])))
         expect(Exit.hasDies(exit)).toBe(true)
         expect(files()).toEqual([])
         expect((yield* flushed([1])).tables).toHaveLength(1)
-      }))
+      })
+    )
 
     it.effect("stops when interrupted; then no output is left, and the next job runs", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const fiber = yield* Effect.forkChild(flushed([1, 2], 100_000))
         while (files().length === 0) yield* turn
         yield* Fiber.interrupt(fiber)
         // At once: interruption has waited for the job to end.
         expect(files()).toEqual([])
         expect((yield* flushed([3])).tables).toHaveLength(1)
-      }))
+      })
+    )
 
     it.effect("forgets a job that is interrupted while it waits", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const running = yield* Effect.forkChild(flushed([1], 50_000))
         const waiting = yield* Effect.forEach([2, 3, 4], (id) => Effect.forkChild(flushed([id], 50_000)))
         yield* turn
         yield* Effect.forEach(waiting, Fiber.interrupt)
         yield* Fiber.join(running)
         expect(files()).toEqual([fileName("table", 1)])
-      }))
+      })
+    )
   })
 }
 

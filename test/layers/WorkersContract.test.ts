@@ -36,4 +36,6 @@ workersContract("in process, over memory", () => fixtureOf(WorkersInProcess.laye
 workersContract("in process, over the file system", () => fixtureOf(WorkersInProcess.layer, DiskNode.layer, undefined))
 workersContract("one thread", () => fixtureOf(WorkersThreads.layer({ entry: workerEntryUrl, count: 1 }), DiskNode.layer, undefined))
 workersContract("two threads", () => fixtureOf(WorkersThreads.layer({ entry: workerEntryUrl, count: 2 }), DiskNode.layer, undefined))
-workersContract("threads that cannot see the disk", () => fixtureOf(WorkersThreads.layer({ entry: workerEntryUrl, count: 2 }), DiskMemory.layer, "db"))
+workersContract("threads that cannot see the disk", () =>
+  fixtureOf(WorkersThreads.layer({ entry: workerEntryUrl, count: 2 }), DiskMemory.layer, "db")
+)

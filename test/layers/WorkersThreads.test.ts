@@ -23,7 +23,7 @@ const scripted = new URL("./workers/scriptedEntry.ts", import.meta.url)
 const root = mkdtempSync(join(tmpdir(), "lightning-threads-"))
 afterAll(() => rmSync(root, { recursive: true }))
 let directories = 0
-const newDirectory = Effect.gen(function*() {
+const newDirectory = Effect.gen(function* () {
   const path = `${root}/${++directories}`
   yield* (yield* Disk).makeDirectory(path)
   return path
@@ -32,13 +32,15 @@ const newDirectory = Effect.gen(function*() {
 const memtable = filledMemtable(10, 10)
 type Scripted = (typeof Script)[keyof typeof Script]
 /** As a real job (in process), it writes one table, under the id that is the script. */
-const flush = (workers: Workers["Service"], script: Scripted, directory = root, another = 1000) => workers.flush(directory, flushSpec([memtable], [script, another]))
-const compact = (workers: Workers["Service"], script: Scripted) => workers.compact(root, { ...compactionSpec([], []), snapshots: [1], outputIds: [script] })
+const flush = (workers: Workers["Service"], script: Scripted, directory = root, another = 1000) =>
+  workers.flush(directory, flushSpec([memtable], [script, another]))
+const compact = (workers: Workers["Service"], script: Scripted) =>
+  workers.compact(root, { ...compactionSpec([], []), snapshots: [1], outputIds: [script] })
 const threadOf = (result: JobResult): number => result.stats.entriesRead
 
 /** The service over threads that can be looked at, and the warnings logged. */
 const threads = (entry: URL, count: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const disk = yield* Disk
     const pool = new WorkerThreads({ entry, count })
     yield* Effect.addFinalizer(() => Effect.promise(() => pool.close()))
@@ -57,7 +59,7 @@ const live = <A, E>(name: string, run: () => Effect.Effect<A, E, Disk | import("
 
 describe("WorkersThreads", () => {
   live("starts a thread for the first job, keeps it, and never has more than it may", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { pool, workers } = yield* threads(scripted, 2)
       expect(pool.threadCount).toBe(0)
       const first = yield* flush(workers, Script.answer)
@@ -66,14 +68,18 @@ describe("WorkersThreads", () => {
       const many = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], () => flush(workers, Script.answer), { concurrency: "unbounded" })
       expect(new Set(many.map(threadOf)).size).toBeLessThanOrEqual(2)
       expect(pool.threadCount).toBe(2)
-    }))
+    })
+  )
 
   live("takes flushes before compactions", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { workers } = yield* threads(scripted, 1)
       const ended: Array<string> = []
       const noted = (name: string, job: Effect.Effect<JobResult, unknown>) =>
-        Effect.forkChild(Effect.tap(job, () => Effect.sync(() => ended.push(name))), { startImmediately: true })
+        Effect.forkChild(
+          Effect.tap(job, () => Effect.sync(() => ended.push(name))),
+          { startImmediately: true }
+        )
       const fibers = [
         yield* noted("flush 1", flush(workers, Script.answer)),
         yield* noted("compaction 1", compact(workers, Script.answer)),
@@ -82,10 +88,11 @@ describe("WorkersThreads", () => {
       ]
       yield* Effect.forEach(fibers, Fiber.join)
       expect(ended).toEqual(["flush 1", "flush 2", "compaction 1", "compaction 2"])
-    }))
+    })
+  )
 
   live("runs a flush inside a compaction that holds the only thread", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { pool, workers } = yield* threads(scripted, 1)
       const compaction = yield* Effect.forkChild(compact(workers, Script.untilFlush), { startImmediately: true })
       const flushed = yield* flush(workers, Script.answer)
@@ -96,10 +103,11 @@ describe("WorkersThreads", () => {
       yield* flush(workers, Script.answer)
       yield* Fiber.join(again)
       expect(pool.threadCount).toBe(1)
-    }))
+    })
+  )
 
   live("fails the jobs of a thread that dies with WorkerDied, and replaces it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { pool, workers } = yield* threads(scripted, 1)
       const exited = yield* Effect.flip(flush(workers, Script.exit))
       expect(exited).toBeInstanceOf(WorkerDied)
@@ -111,21 +119,23 @@ describe("WorkersThreads", () => {
       expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
       expect(yield* Fiber.join(compaction)).toBeInstanceOf(WorkerDied)
       expect(threadOf(yield* flush(workers, Script.answer))).toBeGreaterThan(0)
-    }))
+    })
+  )
 
   live("survives a thread that crashes between two jobs", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { pool, workers } = yield* threads(scripted, 1)
       const crashed = yield* Effect.exit(flush(workers, Script.crash))
       while (pool.threadCount > 0) yield* Effect.sleep("1 millis")
       // Whether the answer was faster than the crash is not ours to say.
       if (Exit.isFailure(crashed)) expect(Cause.squash(crashed.cause)).toMatchObject({ _tag: "WorkerDied", detail: "the thread crashed" })
       yield* flush(workers, Script.answer)
-    }))
+    })
+  )
 
   live("rests after three deaths in a row: one job runs in process, then threads are tried again", () =>
     withWarnings((warnings) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { directory, workers } = yield* threads(scripted, 1)
         for (let i = 0; i < 3; i++) expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
         expect(warnings).toEqual([])
@@ -140,7 +150,9 @@ describe("WorkersThreads", () => {
         yield* flush(workers, Script.answer)
         expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
         expect(threadOf(yield* flush(workers, Script.answer))).toBeGreaterThan(0)
-      })))
+      })
+    )
+  )
 
   for (const [what, entry, reason] of [
     ["is missing", new URL("./workers/noSuchEntry.ts", import.meta.url), "Cannot find module"],
@@ -149,30 +161,35 @@ describe("WorkersThreads", () => {
   ] as const) {
     live(`runs jobs in process when the entry ${what}, with one warning`, () =>
       withWarnings((warnings) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const { directory, pool, workers } = yield* threads(entry, 2)
-          const results = yield* Effect.forEach([1, 2, 3, 4], (i) => workers.flush(directory, flushSpec([memtable], [i])), { concurrency: "unbounded" })
+          const results = yield* Effect.forEach([1, 2, 3, 4], (i) => workers.flush(directory, flushSpec([memtable], [i])), {
+            concurrency: "unbounded"
+          })
           expect(results.map((result) => result.tables[0]!.fileId)).toEqual([1, 2, 3, 4])
           yield* workers.flush(directory, flushSpec([memtable], [5]))
           expect(readdirSync(directory)).toHaveLength(5)
           expect(warnings).toHaveLength(1)
           expect(warnings[0]).toContain(reason)
           expect(pool.threadCount).toBe(0)
-        })))
+        })
+      )
+    )
   }
 
   live("interruption cancels, and waits until the outputs are gone", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { directory, workers } = yield* threads(scripted, 1)
       const fiber = yield* Effect.forkChild(flush(workers, Script.untilCancelled, directory, 77), { startImmediately: true })
       while (readdirSync(directory).length === 0) yield* Effect.sleep("1 millis")
       yield* Fiber.interrupt(fiber)
       expect(readdirSync(directory)).toEqual([])
       yield* flush(workers, Script.answer)
-    }))
+    })
+  )
 
   live("has ended every thread and told every caller when its scope has closed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const disk = yield* Disk
       const directory = yield* newDirectory
       const pool = new WorkerThreads({ entry: scripted, count: 1 })
@@ -184,17 +201,20 @@ describe("WorkersThreads", () => {
       yield* Effect.promise(() => pool.close())
       expect(pool.threadCount).toBe(0)
       expect(readdirSync(directory)).toEqual([])
-      for (const fiber of [running, waiting]) expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "WorkerDied", detail: "the workers are shut down" })
+      for (const fiber of [running, waiting])
+        expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "WorkerDied", detail: "the workers are shut down" })
       expect(yield* Effect.flip(flush(workers, Script.answer))).toBeInstanceOf(WorkerDied)
-    }))
+    })
+  )
 
   live("starts nothing when no thread is wanted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = yield* newDirectory
       const context = yield* Layer.build(WorkersThreads.layer({ entry: scripted, count: 0 }))
       expect(Context.get(context, Workers).parallelism).toBe(1)
       expect((yield* flush(Context.get(context, Workers), Script.exit, directory)).tables).toHaveLength(1)
-    }))
+    })
+  )
 
   it("idle threads do not hold the process; one with a job does, and does not see the flags of the process", () => {
     const href = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)

@@ -44,6 +44,10 @@ const groupsOf = (disk: SyncDisk, directory: string): ReadonlyArray<Group> =>
     }
   })
 
+/** The write of a group: the last one over its beginning, because segments are filled with zeros ahead. */
+const writeOf = (events: ReadonlyArray<TraceEvent>, { path, start }: Group): TraceEvent | undefined =>
+  events.findLast((event) => event.kind === "writev" && event.path === path && event.position <= start && event.position + event.length > start)
+
 /** The state after each record of a manifest file, with where the record begins. */
 const statesOf = (disk: SyncDisk, path: string): ReadonlyArray<{ readonly offset: number; readonly state: ManifestState }> => {
   const bytes = readWhole(disk, path)
@@ -90,8 +94,8 @@ export const auditAcknowledgements = (
       complaints.push(`${sequence} was acknowledged and is in no segment`)
       continue
     }
-    const covering = events.filter((event) => event.kind === "writev" && event.path === group.path && event.position < group.end && event.position + event.length > group.start)
-    if (!covering.some(({ end }) => end >= 0 && end < order)) complaints.push(`${sequence} was acknowledged before it was written`)
+    const written = writeOf(events, group)
+    if (written === undefined || written.end < 0 || written.end > order) complaints.push(`${sequence} was acknowledged before it was written`)
     if (!sync) continue
     audited++
     if (notDurableAt(events, group.path, group.start, group.end, order).length > 0) complaints.push(`${sequence} was acknowledged as synced, but no datasync of ${group.path} began after its write and ended before the answer`)
@@ -133,9 +137,10 @@ export const auditNames = (
           complaints.push(...complaintsAbout(events, `${directory}/${file}`, written.begin, `naming ${file}`))
         }
       }
-      for (const { path: segment, start } of groups) {
+      for (const group of groups) {
+        const segment = group.path
         if (old.has(segment.slice(directory.length + 1)) || !now.has(segment.slice(directory.length + 1)) || before === undefined) continue
-        const first = events.find((event) => event.kind === "writev" && event.path === segment && event.position <= start && event.position + event.length > start)
+        const first = writeOf(events, group)
         if (first !== undefined && (synced === undefined || synced.end > first.begin)) complaints.push(`a group was written to ${segment} before it was durably named`)
       }
       for (const file of old) {

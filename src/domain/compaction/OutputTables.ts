@@ -113,6 +113,8 @@ export class OutputTables {
       yield* this.#finish(this.#builder ?? this.#open(), fragments.slice(at, end))
       at = end
     }
+    // A keyspace of which nothing was kept so far must not be cut again before each of its keys.
+    if (bound !== undefined) this.#keyspace = bound.keyspace
   }
 
   *#finish(builder: TableBuilder, fragments: ReadonlyArray<TombstoneFragment>): StepMachine<void> {

@@ -38,7 +38,7 @@ export interface Options {
   readonly valueCacheBytes?: number | undefined
   /** Table files held open at once. Default 1,000; 16 to 100,000. */
   readonly maxOpenTables?: number | undefined
-  /** Size of a table block before compression. Default 4 KiB; 512 to 64 KiB. Small blocks favour single reads, large ones scans and compression. */
+  /** Size of a table block before compression. Default 2 KiB; 512 to 32 KiB. Small blocks favour single reads, large ones scans and compression. */
   readonly blockBytes?: number | undefined
   /** Size at which a compaction starts the next table. Default 32 MiB; 64 KiB to 1 GiB. */
   readonly tableBytes?: number | undefined
@@ -137,7 +137,7 @@ export const optionSpecs = {
   cacheBytes: integer(0, 64 * gib, 64 * mib),
   valueCacheBytes: integer(0, 64 * gib, undefined),
   maxOpenTables: integer(16, 100_000, 1000),
-  blockBytes: integer(512, 64 * kib, 4 * kib),
+  blockBytes: integer(512, 32 * kib, 2 * kib),
   tableBytes: integer(64 * kib, gib, 32 * mib),
   compression: oneOf(["none", "lz4"], "lz4"),
   valueThresholdBytes: integer(64, gib, kib),

@@ -57,7 +57,10 @@ export class JobFiles {
     if (this.created.length > 0) this.disk.syncDirectory(this.directory)
   }
 
-  /** Closes everything and never throws. With `discard`, the outputs are removed where that is possible; what stays is an orphan that the next open removes. */
+  /**
+   * Closes everything and never throws. With `discard`, the outputs are removed where that is possible; what stays is an orphan that the next open
+   * removes.
+   */
   close(discard: boolean): void {
     for (const handle of [...this.inputs.values(), ...this.outputs.values()]) quietly(() => handle.close())
     this.inputs.clear()

@@ -12,7 +12,8 @@ export class JobCancelled extends Error {
 export type Progress = "served" | "pause" | "done"
 
 /**
- * A step machine over files, request by request: the one driver of jobs, in a worker and on the main thread alike. No Effect here: the worker entry loads it.
+ * A step machine over files, request by request: the one driver of jobs, in a worker and on the main thread alike. No Effect here: the worker entry
+ * loads it.
  *
  * **Gotchas** `close` must follow, whatever happened: it gives the files back and, unless the job is done, removes its outputs.
  */

@@ -47,10 +47,11 @@ interface Thread {
 const sharedWord = (): Int32Array => new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * A few threads that run jobs, one each, flushes before compactions. Where all threads are taken by compactions, a flush is run inside one of them, at its next pause.
+ * A few threads that run jobs, one each, flushes before compactions. Where all threads are taken by compactions, a flush is run inside one of them,
+ * at its next pause.
  *
- * A thread holds the process only while it has a job. One that dies fails its jobs and is replaced when there is a next one. When no thread ever came up (the entry is
- * missing in a bundle, threads are forbidden), every job is refused from then on; after several deaths in a row, one is, as a rest.
+ * A thread holds the process only while it has a job. One that dies fails its jobs and is replaced when there is a next one. When no thread ever came
+ * up (the entry is missing in a bundle, threads are forbidden), every job is refused from then on; after several deaths in a row, one is, as a rest.
  */
 export class WorkerThreads {
   readonly #entry: URL
@@ -78,8 +79,8 @@ export class WorkerThreads {
   }
 
   /**
-   * Queues the job. `done` is called once, possibly before this returns. The function returned cancels: a job that waits ends at once, one that runs at its next
-   * request; either way `done` says when nothing touches its files any more.
+   * Queues the job. `done` is called once, possibly before this returns. The function returned cancels: a job that waits ends at once, one that runs
+   * at its next request; either way `done` says when nothing touches its files any more.
    */
   submit(directory: string, job: Job, done: (outcome: JobOutcome) => void): () => void {
     if (this.#closing) {
@@ -112,7 +113,8 @@ export class WorkerThreads {
   /** Cancels what runs, waits until it has ended, and ends the threads. */
   async close(): Promise<void> {
     this.#closing = true
-    for (const pending of [...this.#flushes.splice(0), ...this.#compactions.splice(0)]) pending.done({ type: "died", detail: "the workers are shut down" })
+    for (const pending of [...this.#flushes.splice(0), ...this.#compactions.splice(0)])
+      pending.done({ type: "died", detail: "the workers are shut down" })
     for (const thread of this.#threads) {
       for (const pending of thread.running.values()) Atomics.store(pending.cancel, 0, 1)
     }

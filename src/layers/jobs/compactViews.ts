@@ -1,7 +1,7 @@
 /**
- * Plain data with every `Uint8Array` on memory of its own size, so that posting it to another thread copies only what it holds: a posted view takes its whole
- * buffer along, and a view of shared memory (a key in a memtable) would keep all of that alive on the other side. Shared buffers that are named themselves pass
- * as they are. Parts that need no change are not copied.
+ * Plain data with every `Uint8Array` on memory of its own size, so that posting it to another thread copies only what it holds: a posted view takes
+ * its whole buffer along, and a view of shared memory (a key in a memtable) would keep all of that alive on the other side. Shared buffers that are
+ * named themselves pass as they are. Parts that need no change are not copied.
  */
 export const compactViews = <A>(value: A): A => compact(value) as A
 

@@ -1,5 +1,6 @@
 /**
- * What the main thread and a worker say to each other. Everything is plain data; memtables and flags are shared memory. No Effect here: the worker entry loads it.
+ * What the main thread and a worker say to each other. Everything is plain data; memtables and flags are shared memory. No Effect here: the worker
+ * entry loads it.
  *
  * ```
  *   main                                      worker
@@ -51,15 +52,20 @@ export const toPosted = (cause: unknown): PostedFailure => {
   if (cause instanceof IoFailure) return { type: "io", operation: cause.operation, path: cause.path, code: cause.code, message: cause.message }
   if (cause instanceof Damage) return { type: "damage", file: cause.file, offsetBytes: cause.offsetBytes, reason: cause.reason, detail: cause.detail }
   if (cause instanceof JobCancelled) return { type: "cancelled" }
-  return cause instanceof Error ? { type: "defect", message: cause.message, stack: cause.stack } : { type: "defect", message: String(cause), stack: undefined }
+  return cause instanceof Error
+    ? { type: "defect", message: cause.message, stack: cause.stack }
+    : { type: "defect", message: String(cause), stack: undefined }
 }
 
 /** The failure as the class it was; a defect as an `Error` with the stack it had. */
 export const fromPosted = (failure: PostedFailure): IoFailure | Damage | JobCancelled | Error => {
   switch (failure.type) {
-    case "io": return new IoFailure(failure.operation, failure.path, failure.code, failure.message)
-    case "damage": return new Damage(failure.file, failure.offsetBytes, failure.reason, failure.detail)
-    case "cancelled": return new JobCancelled()
+    case "io":
+      return new IoFailure(failure.operation, failure.path, failure.code, failure.message)
+    case "damage":
+      return new Damage(failure.file, failure.offsetBytes, failure.reason, failure.detail)
+    case "cancelled":
+      return new JobCancelled()
     case "defect": {
       const error = new Error(failure.message)
       if (failure.stack !== undefined) error.stack = failure.stack

@@ -9,4 +9,4 @@ import type { Job } from "./protocol.ts"
 const tools = { crc32, codecs }
 
 /** The step machine of a job, with the checksum and the codecs of this process. */
-export const startJob = (job: Job): StepMachine<JobResult> => job.kind === "flush" ? flushJob(job.spec, tools) : compactionJob(job.spec, tools)
+export const startJob = (job: Job): StepMachine<JobResult> => (job.kind === "flush" ? flushJob(job.spec, tools) : compactionJob(job.spec, tools))

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { fromFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
 import { IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
@@ -41,6 +42,8 @@ export const makeCheckpoint = (parts: {
     const version = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
     const { state } = version
     yield* Effect.try({ try: () => makeDirectoryDurably(disk.sync, path), catch: (cause) => cause as IoFailure })
+    // Cut short, it leaves nothing: a second try would meet what the first one made.
+    yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path)))
 
     let bytes = 0
     let highest = 0
@@ -74,6 +77,16 @@ export const makeCheckpoint = (parts: {
     return { path, sequence: state.flushedThrough.sequence, files: files.length + 2, bytes: bytes + encoded.bytes.length }
   }).pipe(Effect.scoped, Effect.mapError((error) => error instanceof IoFailure ? fromFailure(error) : error))
 
+const removeQuietly = (disk: Disk["Service"], path: string): void => {
+  try {
+    for (const name of disk.sync.list(path)) disk.sync.remove(`${path}/${name}`)
+    disk.sync.remove(path)
+  } catch (cause) {
+    // What stays is in nobody's way but that of a second checkpoint to this path, which says so.
+    if (!(cause instanceof IoFailure)) throw cause
+  }
+}
+
 const write = (disk: Disk["Service"], path: string, bytes: Uint8Array): Effect.Effect<void, IoFailure> =>
   Effect.acquireUseRelease(
     disk.open(path, "create"),
@@ -85,10 +98,11 @@ const link = (disk: Disk["Service"], from: string, to: string, bytes: number): E
   Effect.catch(disk.link(from, to), (failure) => linkRefusals.has(failure.code) ? copyFile(disk, from, to, bytes) : Effect.fail(failure))
 
 const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
-  Effect.acquireUseRelease(
-    Effect.all([disk.open(from, "read"), disk.open(to, "create")]),
-    ([source, target]) =>
+  Effect.scoped(
       Effect.gen(function*() {
+        const opened = (file: string, mode: "read" | "create") => Effect.acquireRelease(disk.open(file, mode), (handle) => Effect.sync(() => handle.close()))
+        const source = yield* opened(from, "read")
+        const target = yield* opened(to, "create")
         const chunk = new Uint8Array(Math.min(copyBytes, bytes))
         for (let at = 0; at < bytes;) {
           const part = chunk.subarray(0, Math.min(chunk.length, bytes - at))
@@ -98,6 +112,5 @@ const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number
           at += count
         }
         yield* disk.datasync(target)
-      }),
-    (handles) => Effect.sync(() => handles.forEach((handle) => handle.close()))
+      })
   )

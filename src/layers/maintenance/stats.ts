@@ -61,7 +61,7 @@ export const makeStats = (parts: {
       total: tableBytes + valueBytes + logBytes + manifestBytes
     },
     memtables: { active: 1, frozen: memtables.frozenCount(), bytes: memtables.bytes(), entries: memtables.entries() },
-    blockCache: { bytes: blockCache.bytes, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
+    blockCache: { bytes: blockCache.bytesUsed, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
     valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
     commits,
     flushes,

@@ -34,7 +34,7 @@ const make = Effect.gen(function*() {
   const directory = options.path
   const startedMs = clock.monotonicMs()
 
-  const cache = new BlockCacheStore(options.cacheBytes - options.valueCacheBytes)
+  const cache = new BlockCacheStore(options.cacheBytes - options.valueCacheBytes, options.blockBytes)
   const blank = yield* Effect.try({
     try: () => {
       let tables: ReturnType<typeof makeTables> | undefined
@@ -183,7 +183,7 @@ const make = Effect.gen(function*() {
         bytes: opened.memtables.reduce((sum, memtable) => sum + memtable.memoryBytes, 0),
         entries: opened.memtables.reduce((sum, memtable) => sum + memtable.entryCount, 0)
       },
-      blockCache: { bytes: cache.bytes, capacityBytes: cache.capacityBytes, hits: cache.hits, misses: cache.misses },
+      blockCache: { bytes: cache.bytesUsed, capacityBytes: cache.capacityBytes, hits: cache.hits, misses: cache.misses },
       valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
       commits: { transactions: 0, groups: 0, syncs: 0, logBytes: 0 },
       flushes: { count: 0, bytes: 0 },

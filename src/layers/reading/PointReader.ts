@@ -14,7 +14,7 @@ const noBytes = new Uint8Array(0)
 /** Leaves for lookups, from the cache or by a synchronous read; one that may not read answers "not here". */
 class LeafSource implements BlockSource {
   bytes: Uint8Array = noBytes
-  readonly start = 0
+  start = 0
   slot: TableSlot | undefined = undefined
   mayBlock = true
   /** Blocks brought for this lookup, for when the cache has no room for them. */
@@ -26,15 +26,16 @@ class LeafSource implements BlockSource {
   }
 
   fetch(tableId: number, leaf: number): boolean {
-    let block = this.tables.cachedLeaf(tableId, leaf)
-    if (block === undefined) {
-      if (this.mayBlock) block = this.tables.readLeaf(this.slot!, leaf, true)
-      else {
-        block = this.brought?.get(`${tableId}/${leaf}`)
-        if (block === undefined) return false
-      }
+    if (this.tables.findLeaf(this.slot!, leaf, this.mayBlock)) {
+      const { found } = this.tables
+      this.bytes = found.bytes
+      this.start = found.start
+      return true
     }
+    const block = this.brought?.get(`${tableId}/${leaf}`)
+    if (block === undefined) return false
     this.bytes = block
+    this.start = 0
     return true
   }
 }

@@ -20,6 +20,8 @@ const mayHold = (slot: TableSlot, keyspace: number, lower: Uint8Array | undefine
 }
 
 const keptBlocks = 16
+/** Blocks read together at most. */
+const runBlocksMax = 32
 
 /** What a reader that may not block was stopped by. */
 export interface PendingBlock {
@@ -35,6 +37,9 @@ export class RangeReader {
   /** Set when `advance(false)` returned "pending". */
   pending: PendingBlock | undefined = undefined
   private blocksRead = 0
+  /** Per table, the blocks read last. */
+  private readonly runs = new Map<number, { readonly first: number; readonly blocks: ReadonlyArray<Uint8Array> }>()
+  private readonly reverse: boolean
   private readonly tables: Tables["Service"]
   private readonly slots: Map<number, TableSlot>
   private readonly cursor: VisibleCursor
@@ -42,6 +47,7 @@ export class RangeReader {
   constructor(tables: Tables["Service"], view: View, keyspace: number, bounds: KeyBounds) {
     this.tables = tables
     this.slots = new Map()
+    this.reverse = bounds.reverse
     const children: Array<EntryCursor> = []
     const tombstones: Array<FragmentedTombstones> = []
     for (const memtable of view.memtables) {
@@ -107,6 +113,22 @@ export class RangeReader {
     return this.blocksRead++ < keptBlocks
   }
 
+  /** A block of its own, which nothing changes: cursors hold it over their moves. Blocks that follow one another are read together, twice as many each time. */
+  private block(slot: TableSlot, leaf: number, mayBlock: boolean): Uint8Array | undefined {
+    const id = slot.meta.fileId
+    const run = this.runs.get(id)
+    if (run !== undefined && leaf >= run.first && leaf < run.first + run.blocks.length) return run.blocks[leaf - run.first]
+    const cached = this.tables.copyLeaf(id, leaf)
+    if (cached !== undefined || !mayBlock) return cached
+    const follows = run !== undefined && leaf === (this.reverse ? run.first - 1 : run.first + run.blocks.length)
+    const count = follows ? Math.min(run.blocks.length * 2, runBlocksMax) : 1
+    const first = this.reverse ? Math.max(0, leaf - count + 1) : leaf
+    const last = this.reverse ? leaf : Math.min(leaf + count, this.tables.reader(slot).leafCount) - 1
+    const blocks = this.tables.readLeaves(slot, first, last, this.keepsBlock())
+    this.runs.set(id, { first, blocks })
+    return blocks[leaf - first]
+  }
+
   private open(slot: TableSlot): EntryCursor {
     return new TableCursor(this.tables.reader(slot))
   }
@@ -116,12 +138,12 @@ export class RangeReader {
     while (state === CursorState.needsBlock) {
       const need = this.cursor.need!
       const slot = this.slots.get(need.tableId)!
-      const cached = this.tables.cachedLeaf(need.tableId, need.leaf)
-      if (cached === undefined && !mayBlock) {
+      const block = this.block(slot, need.leaf, mayBlock)
+      if (block === undefined) {
         this.pending = { slot, need }
         return "pending"
       }
-      state = this.cursor.supply(cached ?? this.tables.readLeaf(slot, need.leaf, this.keepsBlock()))
+      state = this.cursor.supply(block)
     }
     return state === CursorState.atEntry ? "entry" : "end"
   }

@@ -4,14 +4,15 @@ import * as Stream from "effect/Stream"
 import { decodeText } from "../../domain/bytes/decodeText.ts"
 import type { Slab } from "../../domain/bytes/Slab.ts"
 import {
-  DatabaseClosed, fromReadFailure, InvalidKey, InvalidRange, KeyspaceDropped, type ReadError, type ScanError, SnapshotExpired
+  DatabaseClosed, fromReadFailure, InvalidKey, InvalidRange, KeyspaceDropped, type ReadError, type ScanError, SnapshotExpired, TooManySnapshots
 } from "../../domain/errors.ts"
+import { describeType } from "../../domain/keys/describeType.ts"
 import type { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
 import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/Database.ts"
-import type { Tables } from "../../services/Tables.ts"
+import type { Tables, Version } from "../../services/Tables.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
 import { PointReader, PointState } from "./PointReader.ts"
@@ -35,8 +36,8 @@ export interface ReadTarget {
   readonly check: () => void
   /** The view of this moment, good for this synchronous step. */
   readonly view: () => View
-  /** Pins the version of `view()` under a lease, for a read that takes longer. */
-  readonly lease: (onEnd: () => void) => SnapshotLease
+  /** A lease at the sequence of `view()`, for a read that takes longer; `brief` for one that ends by itself. `onEnd` runs once. Throws `TooManySnapshots`. */
+  readonly lease: (onEnd: () => void, brief?: boolean) => SnapshotLease
 }
 
 /** Entries of the first chunk of a scan, and of the following ones. */
@@ -49,7 +50,12 @@ const never = Infinity
 export const readError = (cause: unknown): ReadError =>
   cause instanceof InvalidKey || cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired || cause instanceof DatabaseClosed ? cause : fromReadFailure(cause)
 
-const scanError = (cause: unknown): ScanError => cause instanceof InvalidRange ? cause : readError(cause)
+const scanError = (cause: unknown): ScanError => cause instanceof InvalidRange || cause instanceof TooManySnapshots ? cause : readError(cause)
+
+/** Throws `InvalidKey` where it is no list: a string has a length, too. */
+const demandKeys = (keys: unknown): void => {
+  if (!Array.isArray(keys)) throw new InvalidKey({ reason: "WrongType", found: `${describeType(keys)} where a list of keys belongs` })
+}
 
 const attempt = <A>(run: () => Effect.Effect<A, ReadError>): Effect.Effect<A, ReadError> => {
   try {
@@ -107,6 +113,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
 
   const getManyInline = (keys: ReadonlyArray<Key>): Array<Uint8Array | undefined> => {
     target.check()
+    demandKeys(keys)
     const view = target.view()
     const values = new Array<Uint8Array | undefined>(keys.length)
     for (let i = 0; i < keys.length; i++) values[i] = valueAt(lookup(keys[i]!, view))
@@ -120,12 +127,22 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
 
   /** The same without blocking: blocks come through the pool, and the view is pinned as long as that takes. `then` runs in the step in which the value was found. */
   const coldLookup = <A>(keys: ReadonlyArray<Key>, then: (state: PointState) => Effect.Effect<A, ReadError>): Effect.Effect<Array<A>, ReadError> =>
-    Effect.suspend(() =>
-      attempt(() => {
-        target.check()
-        const version = tables.pin()
-        const lease = target.lease(() => tables.unpin(version))
-        const view: View = { ...target.view(), version, sequence: lease.sequence }
+    Effect.acquireUseRelease(
+      Effect.suspend(() =>
+        attempt(() => {
+          target.check()
+          demandKeys(keys)
+          let pinned: Version | undefined
+          const lease = target.lease(() => {
+            if (pinned !== undefined) tables.unpin(pinned)
+          }, true)
+          const version = tables.pin()
+          pinned = version
+          const view: View = { ...target.view(), version, sequence: lease.sequence }
+          return Effect.succeed({ lease, view })
+        })
+      ),
+      ({ lease, view }) => {
         const brought = new Map<string, Uint8Array>()
         const one = (key: Key): Effect.Effect<A, ReadError> =>
           attempt(() => {
@@ -151,8 +168,9 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
             )
             return look
           })
-        return Effect.ensuring(Effect.forEach(keys, one), Effect.sync(lease.release))
-      })
+        return Effect.forEach(keys, one)
+      },
+      ({ lease }) => Effect.sync(lease.release)
     )
 
   const coldValue = (state: PointState): Effect.Effect<Uint8Array | undefined, ReadError> =>
@@ -163,26 +181,25 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
   const open = (range: ScanRange | undefined) => {
     target.check()
     const bounds = keyBounds(range)
-    const version = tables.pin()
-    tables.hold()
-    let reader: RangeReader | undefined
+    let pinned: Version | undefined
+    // First, as it may refuse; the pin follows in the same step.
     const lease = target.lease(() => {
-      reader = undefined
-      tables.release()
-      tables.unpin(version)
+      if (pinned !== undefined) tables.unpin(pinned)
     })
     try {
-      reader = makeReader({ ...target.view(), version, sequence: lease.sequence }, bounds)
+      const version = tables.pin()
+      pinned = version
+      return { lease, reader: makeReader({ ...target.view(), version, sequence: lease.sequence }, bounds) }
     } catch (cause) {
       lease.release()
       throw cause
     }
-    return { lease, reader }
   }
   const makeReader = (view: View, bounds: KeyBounds) => new RangeReader(tables, view, keyspace, bounds)
 
   const scan = (range?: ScanRange): Stream.Stream<Entry, ScanError> =>
-    Stream.scoped(Stream.fromPull(Effect.suspend(() => {
+    // Uninterruptible until the lease has its finalizer; the pulls it returns are not.
+    Stream.scoped(Stream.fromPull(Effect.uninterruptible(Effect.suspend(() => {
       let opened: ReturnType<typeof open>
       try {
         opened = open(range)
@@ -239,7 +256,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
         return pulled
       })
       return Effect.as(Effect.addFinalizer(() => Effect.sync(lease.release)), pull)
-    })))
+    }))))
 
   const nonEmpty = (entries: Array<Entry>) => entries as [Entry, ...Array<Entry>]
 

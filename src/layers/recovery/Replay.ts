@@ -93,7 +93,8 @@ export class Replay implements TransactionVisitor {
   }
 
   private start(bytes: number): void {
-    this.filled.push(this.active)
+    // An empty one is replaced: flushed, it would take what is flushed back to nothing.
+    if (!this.active.isEmpty) this.filled.push(this.active)
     this.active = new Memtable(Math.max(this.memtableBytes, bytes + memtableHeaderBytes))
   }
 }

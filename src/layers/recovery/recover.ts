@@ -39,6 +39,8 @@ export interface RecoverInput {
   /** Engine time, once it was raised to what the manifest holds. */
   readonly raiseTime: (ms: number) => number
   readonly monotonicMs: () => number
+  /** Sequences to reserve. Default `sequenceBlock`. */
+  readonly sequencesReserved?: number
 }
 
 export interface Recovered {
@@ -147,7 +149,7 @@ export const recover = (input: RecoverInput): Recovered => {
       floorPosition: segment.position
     })
     state.fileIdsThrough = Math.max(old.fileIdsThrough, manifestId + fileIdBlock)
-    state.sequencesThrough = nextSequence - 1 + sequenceBlock
+    state.sequencesThrough = nextSequence - 1 + (input.sequencesReserved ?? sequenceBlock)
     state.engineTimeMs = engineTimeMs
     if (nextSequence > lastSequence + 1) state.lostRanges = [...old.lostRanges, { from: Math.max(lastSequence + 1, old.lostRanges.at(-1)?.to ?? 0), to: nextSequence }]
       .filter((range) => range.from < range.to)

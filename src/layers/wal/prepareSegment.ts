@@ -12,8 +12,8 @@ import type { LogSegment } from "../../services/LogSegment.ts"
 const zeroChunk = new Uint8Array(1 << 20)
 
 /**
- * Creates the next segment ahead of need: header (and, where syncs are frequent, zeros, which spare each later sync the growth of the file) datasynced, directory synced,
- * and only then named in a durable manifest edit. A group is never written into a segment the manifest does not name.
+ * Creates the next segment ahead of need: header datasynced, directory synced, and only then named in a durable manifest edit. A group is never written into a segment the
+ * manifest does not name. Where syncs are frequent it is then filled with zeros, which spare each later sync the growth of the file.
  */
 export const prepareSegment = (input: {
   readonly disk: Disk["Service"]
@@ -42,9 +42,6 @@ export const prepareSegment = (input: {
     const abandon = Effect.andThen(Effect.sync(() => handle.close()), Effect.ignore(disk.remove(path)))
     yield* Effect.gen(function*() {
       yield* disk.writev(handle, [bytes], 0)
-      for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
-        yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
-      }
       yield* disk.datasync(handle)
       yield* disk.syncDirectory(directory)
     }).pipe(Effect.onError(() => abandon))
@@ -52,5 +49,13 @@ export const prepareSegment = (input: {
       addSegments: [{ fileId: fileId!, headerSum: header.sum, epoch: header.epoch }],
       engineTimeMs: clock.nowMs()
     }))
+    // Zeros end a log as the end of its file does, so a crash in between changes nothing; nor does it matter where the disk has no room for them.
+    yield* Effect.ignore(Effect.gen(function*() {
+      for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
+        yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
+      }
+    }))
+    // A handle whose sync failed must not be synced again: such a segment is not used.
+    if (zeroBytes > 0) yield* disk.datasync(handle).pipe(Effect.onError(() => Effect.sync(() => handle.close())))
     return { fileId: fileId!, handle, header, headerBytes: bytes.length, basePosition: 0, position: 0, lastSum: 0, lastSequence: 0 }
   })

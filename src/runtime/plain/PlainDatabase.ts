@@ -2,8 +2,8 @@
 /**
  * The database for code without Effect: promises, and synchronous twins of the reads, over the same engine.
  *
- * What `services/Database.ts` promises holds here too. A promise rejects with the typed error itself (each has a `_tag`), and a synchronous read throws it. Nothing here
- * throws where it returns a promise.
+ * What `services/Database.ts` promises holds here too. A promise rejects with the typed error itself (each has a `_tag`), and a synchronous read
+ * throws it. Nothing here throws where it returns a promise.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,16 @@ import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import type { OpenError } from "../../domain/errors.ts"
 import {
-  Database, type DatabaseStats, type Health, type Key, type KeyspaceInfo, type ScanRange, type Value, type VerifyReport, type WriteOperation, type WriteOptions,
+  Database,
+  type DatabaseStats,
+  type Health,
+  type Key,
+  type KeyspaceInfo,
+  type ScanRange,
+  type Value,
+  type VerifyReport,
+  type WriteOperation,
+  type WriteOptions,
   type WriteResult
 } from "../../services/Database.ts"
 import { PlainHost } from "./PlainHost.ts"
@@ -88,7 +97,8 @@ export interface PlainDatabase extends PlainOperations {
   /**
    * Drains, syncs, closes and unlocks. May be called again; every call waits for the same end.
    *
-   * **Details** Writes made before are still acknowledged; every other use from now on ends with `DatabaseClosed`.
+   * **Details** Writes that have their place in the order are still acknowledged. Those that wait for room, and every other use from now on, end with
+   * `DatabaseClosed`.
    */
   readonly close: () => Promise<void>
   readonly [Symbol.asyncDispose]: () => Promise<void>
@@ -109,11 +119,12 @@ export const openPlain = async (layer: Layer.Layer<Database, OpenError>): Promis
   let closed: Promise<void> | undefined
   const close = (): Promise<void> => {
     host.isClosed = true
-    return closed ??= runtime.dispose()
+    return (closed ??= runtime.dispose())
   }
   return {
     ...plainOperations(host, db),
-    keyspace: (name) => host.run(() => Effect.map(db.keyspace(name), (keyspace): PlainKeyspace => ({ name: keyspace.name, ...plainOperations(host, keyspace) }))),
+    keyspace: (name) =>
+      host.run(() => Effect.map(db.keyspace(name), (keyspace): PlainKeyspace => ({ name: keyspace.name, ...plainOperations(host, keyspace) }))),
     keyspaces: () => host.run(() => db.keyspaces),
     dropKeyspace: (name) => host.run(() => db.dropKeyspace(name)),
     flush: () => host.run(() => db.flush),

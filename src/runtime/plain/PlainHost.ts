@@ -25,7 +25,10 @@ export class PlainHost {
     if (this.isClosed) throw new DatabaseClosed({ path: this.#path })
   }
 
-  /** Starts the effect within this call (a write has its place in the order when this returns) and rejects with what it fails with. Never throws. */
+  /**
+   * Starts the effect within this call (unless writers are stalled, a write has its place in the order when this returns) and rejects with what it
+   * fails with. Never throws.
+   */
   run<A, E>(make: () => Effect.Effect<A, E>): Promise<A> {
     return new Promise((resolve, reject) => {
       this.check()

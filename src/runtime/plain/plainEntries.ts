@@ -8,8 +8,8 @@ import type { Entry } from "../../services/Database.ts"
 import type { PlainHost } from "./PlainHost.ts"
 
 /**
- * A scan as an async iterator: chunks are pulled one by one, when the one before is used up; between them nothing runs. The scope, and with it the scan's lease, ends when
- * the iterator is finished, broken out of, or fails.
+ * A scan as an async iterator: chunks are pulled one by one, when the one before is used up; between them nothing runs. The scope, and with it the
+ * scan's lease, ends when the iterator is finished, broken out of, or fails.
  */
 export async function* plainEntries(host: PlainHost, scan: Stream.Stream<Entry, ScanError>): AsyncGenerator<[Uint8Array, Uint8Array], void, void> {
   host.check()

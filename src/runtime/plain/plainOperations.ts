@@ -1,35 +1,15 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { InvalidKey, InvalidOptions } from "../../domain/errors.ts"
-import { describeType } from "../../domain/keys/describeType.ts"
-import type { Operations, Reads, Snapshot, UnsafeReads, WriteOptions } from "../../services/Database.ts"
+import type { Operations, Reads, Snapshot, UnsafeReads } from "../../services/Database.ts"
 import type { PlainAsyncReads, PlainOperations, PlainSnapshot, PlainSyncReads } from "./PlainDatabase.ts"
 import type { PlainHost } from "./PlainHost.ts"
 import { plainEntries } from "./plainEntries.ts"
 
-/** Code without types may hand in anything: what the engine would take for something else, or stumble over, is refused here. */
-const checkKeys = (keys: unknown): void => {
-  if (!Array.isArray(keys)) throw new InvalidKey({ reason: "WrongType", found: `${describeType(keys)} instead of an array of keys` })
-}
-
-const checkWriteOptions = (options: unknown): void => {
-  if (options === undefined) return
-  if (typeof options !== "object" || options === null) {
-    throw new InvalidOptions({ problems: [`the options of a write must be an object such as { durability: "sync" }, found ${describeType(options)}`] })
-  }
-  const problems = Object.keys(options).filter((name) => name !== "durability").map((name) => `${JSON.stringify(name)} is not an option of a write; the option is durability`)
-  if (problems.length > 0) throw new InvalidOptions({ problems })
-}
-
 const asyncReads = (host: PlainHost, reads: Reads): PlainAsyncReads => ({
   get: (key) => host.run(() => reads.get(key)),
   getText: (key) => host.run(() => reads.getText(key)),
-  getMany: (keys) =>
-    host.run(() => {
-      checkKeys(keys)
-      return reads.getMany(keys)
-    }),
+  getMany: (keys) => host.run(() => reads.getMany(keys)),
   has: (key) => host.run(() => reads.has(key)),
   entries: (range) => plainEntries(host, reads.scan(range))
 })
@@ -45,7 +25,6 @@ const syncReads = (host: PlainHost, unsafe: UnsafeReads): PlainSyncReads => ({
   },
   getManySync: (keys) => {
     host.check()
-    checkKeys(keys)
     return unsafe.getMany(keys)
   },
   hasSync: (key) => {
@@ -78,7 +57,7 @@ const openSnapshot = (host: PlainHost, acquire: Operations["snapshot"]): Promise
   host.run(() => {
     const scope = Scope.forkUnsafe(host.scope)
     let closed: Promise<void> | undefined
-    const close = (): Promise<void> => closed ??= host.release(Scope.close(scope, Exit.void))
+    const close = (): Promise<void> => (closed ??= host.release(Scope.close(scope, Exit.void)))
     const plain = (snapshot: Snapshot): PlainSnapshot => ({
       ...asyncReads(host, snapshot),
       ...syncReads(host, snapshot.unsafe),
@@ -94,18 +73,11 @@ const openSnapshot = (host: PlainHost, acquire: Operations["snapshot"]): Promise
   })
 
 /** The operations of a database or a keyspace. */
-export const plainOperations = (host: PlainHost, operations: Operations): PlainOperations => {
-  const write = (options: WriteOptions | undefined, make: () => ReturnType<Operations["put"]>): ReturnType<PlainOperations["put"]> =>
-    host.run(() => {
-      checkWriteOptions(options)
-      return make()
-    })
-  return {
-    ...asyncReads(host, operations),
-    ...syncReads(host, operations.unsafe),
-    put: (key, value, options) => write(options, () => operations.put(key, value, options)),
-    delete: (key, options) => write(options, () => operations.delete(key, options)),
-    batch: (batch, options) => write(options, () => operations.write(batch, options)),
-    snapshot: () => openSnapshot(host, operations.snapshot)
-  }
-}
+export const plainOperations = (host: PlainHost, operations: Operations): PlainOperations => ({
+  ...asyncReads(host, operations),
+  ...syncReads(host, operations.unsafe),
+  put: (key, value, options) => host.run(() => operations.put(key, value, options)),
+  delete: (key, options) => host.run(() => operations.delete(key, options)),
+  batch: (batch, options) => host.run(() => operations.write(batch, options)),
+  snapshot: () => openSnapshot(host, operations.snapshot)
+})

@@ -1,8 +1,11 @@
-/** What a worker thread of `WorkersThreads` runs: jobs over the real file system. It loads nothing of Effect, so that a thread is ready in a few milliseconds. */
-import { parentPort, workerData } from "node:worker_threads"
+/**
+ * What a worker thread of `WorkersThreads` runs: jobs over the real file system. It loads nothing of Effect, which would cost more than all the
+ * rest.
+ */
 import { nodeDisk } from "../../layers/disk/nodeDisk.ts"
 import { serveJobs } from "../../layers/jobs/serveJobs.ts"
 import { startJob } from "../../layers/jobs/startJob.ts"
+import { threadPort } from "../../layers/jobs/threadPort.ts"
 
-if (parentPort === null) throw new Error("this module is the entry of a worker thread; it does nothing on its own")
-serveJobs(parentPort, workerData, nodeDisk, startJob)
+const { port, start } = threadPort()
+serveJobs(port, start, nodeDisk, startJob)

@@ -47,6 +47,7 @@ describe("messages say what happened and what to do", () => {
     [new errors.WriteStalled({}), ["The write waited for flush"]],
     [new errors.SnapshotExpired({ sequence: 7, leaseMs: 100 }), ["sequence 7", "lease of 100 ms", "snapshotLease"]],
     [new errors.SnapshotExpired({ sequence: 7 }), ["sequence 7 has expired. Take"]],
+    [new errors.TooManySnapshots({ openMax: 3 }), ["3 snapshots", "Close", "maxTransactions"]],
     [new errors.CorruptFile({ file: "f", offsetBytes: 5, reason: "BadMagic", detail: "saw 0" }), ["f is damaged at byte 5: BadMagic (saw 0)", "restore"]],
     [new errors.DiskError({ operation: "read", path: "f", code: "EIO" }), ["read of f failed with EIO"]],
     [new errors.DiskFull({ path: "f", code: "ENOSPC" }), ["No space is left for f (ENOSPC)", "Free space"]],

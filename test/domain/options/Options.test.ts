@@ -17,7 +17,7 @@ describe("resolveOptions", () => {
   it("fills in the defaults", () => {
     expect(resolved({ path: "./d" })).toEqual({
       path: "./d", durability: "sync", readOnly: false, memtableBytes: 16 << 20, writeBufferCount: 3, cacheBytes: 64 << 20, valueCacheBytes: 16 << 20,
-      maxOpenTables: 1000, blockBytes: 4096, tableBytes: 32 << 20, compression: "lz4", valueThresholdBytes: 1024, valueBytesMax: 64 << 20,
+      maxOpenTables: 1000, blockBytes: 2048, tableBytes: 32 << 20, compression: "lz4", valueThresholdBytes: 1024, valueBytesMax: 64 << 20,
       batchBytesMax: 256 << 20, walSegmentBytes: 64 << 20, compactionWorkers: 1, level0CompactTrigger: 4, level0SlowTrigger: 8, level0StopTrigger: 16,
       levelBytesBase: 64 << 20, levelBytesFactor: 10, maxTransactions: 10_000, snapshotLeaseMs: 600_000
     })
@@ -56,7 +56,7 @@ describe("resolveOptions", () => {
     expect(text).toContain("\"zzzzzzzzzz\" is not an option; the options are path, durability")
     expect(text).toContain("durability must be one of \"sync\", \"buffered\", found \"fsync\"")
     expect(text).toContain("cacheBytes must be a whole number from 0 to 68719476736, found 1.5")
-    expect(text).toContain("blockBytes must be a whole number from 512 to 65536, found 100")
+    expect(text).toContain("blockBytes must be a whole number from 512 to 32768, found 100")
     expect(text).toContain("readOnly must be true or false, found \"yes\"")
     expect(text).toContain("maxOpenTables must be a whole number from 16 to 100000, found an array")
   })

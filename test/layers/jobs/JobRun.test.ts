@@ -53,7 +53,7 @@ describe("a job over files", () => {
   })
 
   it("lets the machine catch a failure and go on", () => {
-    const machine = (function*(): StepMachine<string> {
+    const machine = (function* (): StepMachine<string> {
       try {
         yield { step: "read", kind: "table", fileId: 9, offset: 0, length: 1 }
       } catch (cause) {

@@ -12,7 +12,14 @@ describe("failures on their way between threads", () => {
     expect(there(io)).toMatchObject({ _tag: "IoFailure", operation: "writev", path: "/db/000001.table", code: "ENOSPC", message: "no room" })
     const damage = new Damage("/db/000001.table", 4096, "ChecksumMismatch", "leaf 3")
     expect(there(damage)).toBeInstanceOf(Damage)
-    expect(there(damage)).toMatchObject({ _tag: "Damage", file: damage.file, offsetBytes: 4096, reason: "ChecksumMismatch", detail: "leaf 3", message: damage.message })
+    expect(there(damage)).toMatchObject({
+      _tag: "Damage",
+      file: damage.file,
+      offsetBytes: 4096,
+      reason: "ChecksumMismatch",
+      detail: "leaf 3",
+      message: damage.message
+    })
     expect(there(new JobCancelled())).toBeInstanceOf(JobCancelled)
   })
 

@@ -1,10 +1,11 @@
 /** A worker entry whose jobs do what the first output id says, not what the spec says; their answer tells by which thread. */
-import { parentPort, threadId, workerData } from "node:worker_threads"
+import { threadId } from "node:worker_threads"
 import type { JobResult } from "../../../src/domain/compaction/JobSpec.ts"
 import type { StepMachine } from "../../../src/domain/steps.ts"
 import { nodeDisk } from "../../../src/layers/disk/nodeDisk.ts"
 import type { Job } from "../../../src/layers/jobs/protocol.ts"
 import { serveJobs } from "../../../src/layers/jobs/serveJobs.ts"
+import { threadPort } from "../../../src/layers/jobs/threadPort.ts"
 import { Script } from "./Script.ts"
 
 let flushes = 0
@@ -36,4 +37,5 @@ function* run({ kind, spec }: Job): StepMachine<JobResult> {
   return answer()
 }
 
-serveJobs(parentPort!, workerData, nodeDisk, run)
+const { port, start } = threadPort()
+serveJobs(port, start, nodeDisk, run)

@@ -9,8 +9,9 @@ import * as LightningDb from "../../../src/runtime/LightningDb.ts"
 import { openPlain, type PlainDatabase } from "../../../src/runtime/plain/PlainDatabase.ts"
 import { Database } from "../../../src/services/Database.ts"
 
-const text = (bytes: Uint8Array | undefined): string | undefined => bytes === undefined ? undefined : new TextDecoder().decode(bytes)
-const texts = (entries: Iterable<readonly [Uint8Array, Uint8Array]>): Array<string> => [...entries].map(([key, value]) => `${text(key)}=${text(value)}`)
+const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : new TextDecoder().decode(bytes))
+const texts = (entries: Iterable<readonly [Uint8Array, Uint8Array]>): Array<string> =>
+  [...entries].map(([key, value]) => `${text(key)}=${text(value)}`)
 const textsAsync = async (entries: AsyncIterable<readonly [Uint8Array, Uint8Array]>): Promise<Array<string>> => {
   const found: Array<readonly [Uint8Array, Uint8Array]> = []
   for await (const entry of entries) found.push(entry)
@@ -49,7 +50,11 @@ describe("the database for code without Effect", () => {
     const db = await openMemory()
     expect(await db.put("a", "1")).toMatchObject({ durability: "memory", sequence: expect.any(Number) })
     await db.put(Uint8Array.of(98), Uint8Array.of(50))
-    await db.batch([{ type: "put", key: "c", value: "3" }, { type: "put", key: "d", value: "4" }, { type: "delete", key: "d" }])
+    await db.batch([
+      { type: "put", key: "c", value: "3" },
+      { type: "put", key: "d", value: "4" },
+      { type: "delete", key: "d" }
+    ])
     expect([text(await db.get("a")), text(db.getSync("b")), await db.getText("c"), db.getTextSync("c")]).toEqual(["1", "2", "3", "3"])
     expect([await db.get("d"), db.getSync("d"), await db.has("a"), db.hasSync("d")]).toEqual([undefined, undefined, true, false])
     expect((await db.getMany(["c", "zzz", "a"])).map(text)).toEqual(["3", undefined, "1"])
@@ -91,7 +96,10 @@ describe("the database for code without Effect", () => {
     expect(users.name).toBe("users")
     await users.put("a", "user")
     await db.put("a", "default")
-    await db.batch([{ type: "put", key: "b", value: "2", keyspace: "users" }, { type: "put", key: "b", value: "3" }])
+    await db.batch([
+      { type: "put", key: "b", value: "2", keyspace: "users" },
+      { type: "put", key: "b", value: "3" }
+    ])
     expect([await users.getText("a"), db.getTextSync("a"), texts(users.entriesSync())]).toEqual(["user", "default", ["a=user", "b=2"]])
     expect((await db.keyspaces()).map((keyspace) => keyspace.name)).toEqual(["users"])
     await db.dropKeyspace("users")
@@ -108,7 +116,11 @@ describe("the database for code without Effect", () => {
     const snapshot = await db.snapshot()
     await db.put("a", "after")
     await users.put("u", "2")
-    expect([await snapshot.getText("a"), snapshot.getTextSync("a"), await (await snapshot.keyspace("users")).getText("u")]).toEqual(["before", "before", "1"])
+    expect([await snapshot.getText("a"), snapshot.getTextSync("a"), await (await snapshot.keyspace("users")).getText("u")]).toEqual([
+      "before",
+      "before",
+      "1"
+    ])
     expect(texts(snapshot.entriesSync())).toEqual(["a=before"])
     expect(await textsAsync(snapshot.entries())).toEqual(["a=before"])
     expect([snapshot.sequence < (await db.put("b", "")).sequence, db.stats().snapshots.open]).toEqual([true, 1])
@@ -163,13 +175,35 @@ describe("the database for code without Effect", () => {
     const writes = Array.from({ length: 100 }, (_, i) => db.put(`k${i}`, "x"))
     const closing = db.close()
     const calls: Record<string, () => unknown> = {
-      get: () => db.get("a"), getSync: () => db.getSync("a"), getText: () => db.getText("a"), getTextSync: () => db.getTextSync("a"),
-      getMany: () => db.getMany([]), getManySync: () => db.getManySync([]), has: () => db.has("a"), hasSync: () => db.hasSync("a"),
-      put: () => db.put("a", ""), delete: () => db.delete("a"), batch: () => db.batch([]), entriesSync: () => [...db.entriesSync()],
-      entries: () => textsAsync(db.entries()), keyspace: () => db.keyspace("x"), keyspaces: () => db.keyspaces(), dropKeyspace: () => db.dropKeyspace("users"),
-      snapshot: () => db.snapshot(), flush: () => db.flush(), compact: () => db.compact(), checkpoint: () => db.checkpoint("x"), verify: () => db.verify(),
-      stats: () => db.stats(), health: () => db.health(), refresh: () => db.refresh(), "keyspace.get": () => users.get("a"), "keyspace.put": () => users.put("a", ""),
-      "snapshot.getSync": () => snapshot.getSync("a"), "snapshot.keyspace": () => snapshot.keyspace("users"), walkingSync: () => [...walkingSync]
+      get: () => db.get("a"),
+      getSync: () => db.getSync("a"),
+      getText: () => db.getText("a"),
+      getTextSync: () => db.getTextSync("a"),
+      getMany: () => db.getMany([]),
+      getManySync: () => db.getManySync([]),
+      has: () => db.has("a"),
+      hasSync: () => db.hasSync("a"),
+      put: () => db.put("a", ""),
+      delete: () => db.delete("a"),
+      batch: () => db.batch([]),
+      entriesSync: () => [...db.entriesSync()],
+      entries: () => textsAsync(db.entries()),
+      keyspace: () => db.keyspace("x"),
+      keyspaces: () => db.keyspaces(),
+      dropKeyspace: () => db.dropKeyspace("users"),
+      snapshot: () => db.snapshot(),
+      flush: () => db.flush(),
+      compact: () => db.compact(),
+      checkpoint: () => db.checkpoint("x"),
+      verify: () => db.verify(),
+      stats: () => db.stats(),
+      health: () => db.health(),
+      refresh: () => db.refresh(),
+      "keyspace.get": () => users.get("a"),
+      "keyspace.put": () => users.put("a", ""),
+      "snapshot.getSync": () => snapshot.getSync("a"),
+      "snapshot.keyspace": () => snapshot.keyspace("users"),
+      walkingSync: () => [...walkingSync]
     }
     const refusedBy = async (): Promise<Array<string>> => {
       const refused: Array<string> = []
@@ -193,9 +227,54 @@ describe("the database for code without Effect", () => {
     const walking = db.entries()
     await walking.next()
     await db.close()
-    expect(await refusal(async () => {
-      while (!(await walking.next()).done);
-    })).toBeInstanceOf(DatabaseClosed)
+    expect(
+      await refusal(async () => {
+        while (!(await walking.next()).done);
+      })
+    ).toBeInstanceOf(DatabaseClosed)
+  })
+
+  it("settles every call that was under way when it is closed, flushes and compactions on threads included", async () => {
+    const path = join(directory(), "db")
+    for (let round = 0; round < 3; round++) {
+      const db = await LightningDb.open({ path, memtableBytes: 64 * 1024, walSegmentBytes: 64 * 1024, durability: "buffered" })
+      const settled: Array<Promise<unknown>> = []
+      for (let i = 0; i < 3000; i++)
+        settled.push(
+          db.put(`key-${round}-${i}`, "x".repeat(100)).then(
+            (result) => result.sequence,
+            (error: unknown) => error
+          )
+        )
+      settled.push(
+        refusal(() => db.flush()),
+        refusal(() => db.compact()),
+        refusal(() => db.verify())
+      )
+      if (round > 0) await settled[2999 - round * 1000]
+      await db.close()
+      const outcomes = await Promise.all(settled)
+      for (const outcome of outcomes.slice(0, 3000)) {
+        if (typeof outcome !== "number") expect(outcome).toMatchObject({ _tag: expect.stringMatching(/DatabaseClosed|WriteStalled/) })
+      }
+      for (const outcome of outcomes.slice(3000)) if (typeof outcome !== "string") expect(outcome).toMatchObject({ _tag: "DatabaseClosed" })
+      await using again = await LightningDb.open({ path })
+      const kept = again.getManySync(Array.from({ length: 3000 }, (_, i) => `key-${round}-${i}`))
+      expect(kept.map((value) => value !== undefined)).toEqual(outcomes.slice(0, 3000).map((outcome) => typeof outcome === "number"))
+    }
+  })
+
+  it("reads beside a writer when opened readOnly, and moves forward on refresh", async () => {
+    const path = join(directory(), "db")
+    await using writer = await LightningDb.open({ path })
+    await writer.put("a", "1")
+    await using reader = await LightningDb.open({ path, readOnly: true })
+    expect(await reader.getText("a")).toBe("1")
+    await writer.put("a", "2")
+    await reader.refresh()
+    expect(reader.getTextSync("a")).toBe("2")
+    expect(await refusal(() => reader.put("a", "3"))).toMatchObject({ _tag: "DatabaseReadOnly" })
+    expect(await refusal(() => reader.keyspace("missing"))).toMatchObject({ _tag: "KeyspaceNotFound" })
   })
 
   it("rejects an open with the typed error, and leaves nothing behind", async () => {
@@ -208,7 +287,13 @@ describe("the database for code without Effect", () => {
     })
     const denied = new PermissionDenied({ operation: "open", path: "x", code: "EACCES" })
     let released = 0
-    const failing = Layer.effect(Database, Effect.andThen(Effect.addFinalizer(() => Effect.sync(() => void released++)), Effect.fail(denied)))
+    const failing = Layer.effect(
+      Database,
+      Effect.andThen(
+        Effect.addFinalizer(() => Effect.sync(() => void released++)),
+        Effect.fail(denied)
+      )
+    )
     expect(await refusal(() => openPlain(failing))).toBe(denied)
     expect(released).toBe(1)
   })
@@ -224,7 +309,7 @@ describe("wrong types from code without types", () => {
     ["get of a number", (db) => db["get"]!(5), { _tag: "InvalidKey", reason: "WrongType", found: "a number" }],
     ["getSync of nothing", (db) => db["getSync"]!(), { _tag: "InvalidKey", reason: "WrongType" }],
     ["get of an empty key", (db) => db["get"]!(""), { _tag: "InvalidKey", reason: "Empty" }],
-    ["getMany of a string", (db) => db["getMany"]!("abc"), { _tag: "InvalidKey", reason: "WrongType", found: "a string instead of an array of keys" }],
+    ["getMany of a string", (db) => db["getMany"]!("abc"), { _tag: "InvalidKey", reason: "WrongType", found: expect.stringContaining("a string") }],
     ["getManySync of null", (db) => db["getManySync"]!(null), { _tag: "InvalidKey", reason: "WrongType" }],
     ["getMany with a wrong key", (db) => db["getMany"]!(["a", {}]), { _tag: "InvalidKey", reason: "WrongType", found: "an object" }],
     ["hasSync of an array", (db) => db["hasSync"]!([]), { _tag: "InvalidKey", reason: "WrongType" }],
@@ -237,10 +322,16 @@ describe("wrong types from code without types", () => {
     ["batch of a string", (db) => db["batch"]!("abc"), { _tag: "InvalidBatch" }],
     ["batch of null", (db) => db["batch"]!([null]), { _tag: "InvalidBatch", index: 0 }],
     ["batch with an unknown type", (db) => db["batch"]!([{ type: "upsert", key: "a" }]), { _tag: "InvalidBatch", index: 0 }],
-    ["entriesSync of a number", (db) => [...db["entriesSync"]!(5) as Iterable<unknown>], { _tag: "InvalidRange" }],
-    ["entries of an unknown bound", (db) => textsAsync(db["entries"]!({ from: "a" }) as AsyncIterable<[Uint8Array, Uint8Array]>), { _tag: "InvalidRange" }],
+    ["entriesSync of a number", (db) => [...(db["entriesSync"]!(5) as Iterable<unknown>)], { _tag: "InvalidRange" }],
+    [
+      "entries of an unknown bound",
+      (db) => textsAsync(db["entries"]!({ from: "a" }) as AsyncIterable<[Uint8Array, Uint8Array]>),
+      { _tag: "InvalidRange" }
+    ],
     ["keyspace of a number", (db) => db["keyspace"]!(5), { _tag: "InvalidKeyspaceName" }],
     ["dropKeyspace of nothing", (db) => db["dropKeyspace"]!(), { _tag: "InvalidKeyspaceName" }],
+    ["compact of a number", (db) => db["compact"]!(5), { _tag: "InvalidRange" }],
+    ["checkpoint of nothing", (db) => db["checkpoint"]!(), { _tag: "InvalidOptions" }],
     ["compact of an inverted range", (db) => db["compact"]!({ gte: "b", lt: "a" }), { _tag: "InvalidRange" }]
   ])("%s", async (_, call, expected) => {
     expect(await wrong(call)).toMatchObject(expected)

@@ -1,0 +1,45 @@
+/**
+ * A process to be killed: sixteen writers, each with keys of its own, over the engine on the real disk. Before a write is begun its number goes to the parent, and again when it is
+ * acknowledged: through a file written synchronously, which a SIGKILL does not take back.
+ *
+ *     node writer-child.ts <database> <notes> <round>
+ */
+import * as Effect from "effect/Effect"
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import { openSync, writeSync } from "node:fs"
+import { layer } from "../../src/runtime/LightningDb.ts"
+import { Database } from "../../src/services/Database.ts"
+import { childOptions, valueFor, writerCount } from "./killedWriters.ts"
+
+const [path, notesPath, round] = process.argv.slice(2)
+if (path === undefined || notesPath === undefined || round === undefined) throw new Error("usage: writer-child.ts <database> <notes> <round>")
+
+const notes = openSync(notesPath, "a")
+const note = (line: string): void => {
+  writeSync(notes, `${line}\n`)
+}
+
+const program = Effect.scoped(Effect.gen(function*() {
+  const db = Context.get(yield* Layer.build(layer({ path, ...childOptions })), Database)
+  note("open")
+  const write = (writer: number) =>
+    Effect.gen(function*() {
+      for (let i = 0;; i++) {
+        const id = `${round}.${writer}.${i}`
+        const durability = (i + writer) % 3 === 0 ? "buffered" as const : "sync" as const
+        note(`? ${id}`)
+        const { sequence } = yield* db.write([
+          { type: "put", key: `w${writer}/${round}/${i}`, value: valueFor(id) },
+          { type: "put", key: `last/${writer}`, value: id }
+        ], { durability })
+        note(`! ${id} ${sequence}`)
+      }
+    })
+  yield* Effect.forEach(Array.from({ length: writerCount }, (_, writer) => writer), write, { concurrency: "unbounded" })
+}))
+
+Effect.runPromise(program).catch((cause: unknown) => {
+  note(`x ${String(cause)}`)
+  process.exitCode = 1
+})
