@@ -54,6 +54,7 @@ const make = Effect.gen(function*() {
   const parts: ReadParts = {
     tables,
     valueCache,
+    holdMemtables: memtables.hold,
     hashSeed: manifest.state().hashSeed,
     point: new PointReader(tables),
     encoder: new KeyEncoder(),

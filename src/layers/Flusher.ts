@@ -131,7 +131,8 @@ const make = Effect.gen(function*() {
       end(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : new DatabaseClosed({}))
     }))
   )
-  yield* Effect.forkScoped(loop)
+  // At once: a scope that closes before a deferred start would never tell those who wait for a flush.
+  yield* Effect.forkScoped(loop, { startImmediately: true })
 
   /** Resolves when the sequence is in tables. */
   const flushed = (sequence: number) =>

@@ -28,7 +28,7 @@ const make = Effect.gen(function*() {
   const disk = yield* Disk
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
-  const { directory, lockHeld, manifest: opened } = yield* Recovery
+  const { directory, manifest: opened } = yield* Recovery
   const rolloverBytes = yield* RolloverBytes
   const queue = yield* Semaphore.make(1)
   let state: ManifestState = opened.state
@@ -40,7 +40,8 @@ const make = Effect.gen(function*() {
   let failure: ManifestError | undefined
   const currentPath = `${directory}/${currentFileName}`
 
-  const stillOurs = () => disk.sync.stat(currentPath)?.inode === currentInode && lockHeld()
+  /** Every writable open replaces the file: whoever took the directory over is noticed here, whatever became of LOCK. */
+  const stillOurs = () => disk.sync.stat(currentPath)?.inode === currentInode
 
   const fail = (cause: unknown): ManifestError => {
     if (failure === undefined) {

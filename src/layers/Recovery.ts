@@ -43,7 +43,7 @@ const make = Effect.gen(function*() {
   const sequencesReserved = yield* SequenceBlock
   const directory = options.path
 
-  const lock = yield* Effect.acquireRelease(
+  yield* Effect.acquireRelease(
     Effect.try({
       try: () => {
         ensureDirectory(disk.sync, directory)
@@ -83,7 +83,7 @@ const make = Effect.gen(function*() {
       }
     }
   }))
-  return Recovery.of({ directory, ...recovered, lockHeld: lock.stillHeld })
+  return Recovery.of({ directory, ...recovered })
 })
 
 export const layer: Layer.Layer<Recovery, OpenError, Disk | EngineOptions | EngineClock | Entropy> = Layer.effect(Recovery, make)

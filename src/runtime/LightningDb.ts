@@ -86,8 +86,7 @@ export const layerCore = (options: Options, entropy: Layer.Layer<Entropy> = Entr
 export const layer = (options: Options): Layer.Layer<Database, OpenError> =>
   apart(Effect.map(resolved(options), (checked) =>
     engine(checked, EntropyLayer.layer).pipe(
-      // One thread more than compactions may take: a flush never waits behind one.
-      Layer.provide(WorkersThreads.layer({ entry: workerEntryUrl, count: checked.compactionWorkers === 0 ? 0 : checked.compactionWorkers + 1 })),
+      Layer.provide(WorkersThreads.layer({ entry: workerEntryUrl, count: checked.compactionWorkers })),
       Layer.provide(DiskNode.layer)
     )))
 
@@ -100,28 +99,30 @@ export const layerMemory = (options?: MemoryOptions): Layer.Layer<Database, Open
 export const layerConfig = (options: ConfigOf): Layer.Layer<Database, OpenError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
+/** What stands for the database named `Name` where a program says what it needs. */
+export type NamedDatabase<Name extends string> = Context.ServiceClass.Shape<`lightning-db/Database/${Name}`, DatabaseShape>
+
+/** The service of a further database, with the same layers. Spelled out, because a declaration cannot name all that an inferred class would bring along. */
+export interface DatabaseTag<Name extends string> extends Context.ServiceClass<NamedDatabase<Name>, `lightning-db/Database/${Name}`, DatabaseShape> {
+  readonly from: <E, R>(source: Layer.Layer<Database, E, R>) => Layer.Layer<NamedDatabase<Name>, E, R>
+  readonly layer: (options: Options) => Layer.Layer<NamedDatabase<Name>, OpenError>
+  readonly layerMemory: (options?: MemoryOptions) => Layer.Layer<NamedDatabase<Name>, OpenError>
+  readonly layerCore: (options: Options) => Layer.Layer<NamedDatabase<Name>, OpenError, Disk | Workers>
+  readonly layerConfig: (options: ConfigOf) => Layer.Layer<NamedDatabase<Name>, OpenError | Config.ConfigError>
+}
+
 /** Service class for a further database in the same program: `class Orders extends LightningDb.tag("orders") {}` has the same layers under its own tag. */
-export const tag = <const Name extends string>(name: Name) => {
-  class Tagged extends Context.Service<Tagged, DatabaseShape>()(`lightning-db/Database/${name}`) {
-    static from<E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<Tagged, E, R> {
-      return Layer.effect(Tagged, Database).pipe(Layer.provide(source))
-    }
-    static layer(options: Options): Layer.Layer<Tagged, OpenError> {
-      return Tagged.from(layer(options))
-    }
-    static layerMemory(options?: MemoryOptions): Layer.Layer<Tagged, OpenError> {
-      return Tagged.from(layerMemory(options))
-    }
-    static layerCore(options: Options): Layer.Layer<Tagged, OpenError, Disk | Workers> {
-      return Tagged.from(layerCore(options))
-    }
-    static layerConfig(options: ConfigOf): Layer.Layer<Tagged, OpenError | Config.ConfigError> {
-      return Tagged.from(layerConfig(options))
-    }
+export const tag = <const Name extends string>(name: Name): DatabaseTag<Name> => {
+  class Tagged extends Context.Service<NamedDatabase<Name>, DatabaseShape>()(`lightning-db/Database/${name}`) {
+    static readonly from = <E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<NamedDatabase<Name>, E, R> =>
+      Layer.effect(Tagged, Database).pipe(Layer.provide(source))
+    static readonly layer = (options: Options) => Tagged.from(layer(options))
+    static readonly layerMemory = (options?: MemoryOptions) => Tagged.from(layerMemory(options))
+    static readonly layerCore = (options: Options) => Tagged.from(layerCore(options))
+    static readonly layerConfig = (options: ConfigOf) => Tagged.from(layerConfig(options))
   }
   return Tagged
 }
-
 /** Opens a database for code without Effect. */
 export const open = async (options: Options): Promise<PlainDatabase> => {
   const { openPlain } = await import("./plain/PlainDatabase.ts")

@@ -15,7 +15,9 @@ export class Memtables extends Context.Service<Memtables, {
   readonly freeze: () => void
   readonly oldestFrozen: () => Memtable | undefined
   readonly frozenCount: () => number
-  /** The memtable is in tables now. */
+  /** Keeps the memtables of this moment as they are, for a read that goes on beyond this synchronous step; ends with a call of what it returns, which counts once. */
+  readonly hold: () => () => void
+  /** The memtable is in tables now. Its memory is used for a later one, once nobody holds it. */
   readonly drop: (memtable: Memtable) => void
   readonly bytes: () => number
   readonly entries: () => number

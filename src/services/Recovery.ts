@@ -41,5 +41,4 @@ export class Recovery extends Context.Service<Recovery, {
   /** Where the groups of the replayed transactions end in the log. */
   readonly positions: GroupPositions
   readonly report: RecoveryReport
-  readonly lockHeld: () => boolean
 }>()("lightning-db/services/Recovery") {}

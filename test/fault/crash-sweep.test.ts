@@ -63,10 +63,10 @@ describe("crash sweep", () => {
   })
 
   it("structure: flush, compaction, manifest rollover, range deletes and dropped keyspaces", async () => {
-    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 4 }, { manifestRolloverBytes: 20_480 })
+    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 5, largeChance: 0.3 }, { manifestRolloverBytes: 20_480 })
     const report = sweep(recorded, { seed: 13, randomStates: 2, nestedEvery: 60 })
     const { compactions, flushes, keyspaceDrops, rangeDeletes } = recorded.counts
-    for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), report.replayed]) expect(passed).toBeGreaterThan(0)
+    for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), rotations(recorded), report.replayed]) expect(passed).toBeGreaterThan(0)
   })
 
   it("second life: a database that was recovered goes on, is stopped, and is recovered again", async () => {

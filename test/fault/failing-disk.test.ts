@@ -5,6 +5,8 @@ import { seededPrng } from "../../src/layers/disk/Prng.ts"
 import type { FaultRule } from "../../src/layers/disk/FaultyDisk.ts"
 import { type DiskOperationKind, SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
 import { recoverDisk } from "../support/crashSweep.ts"
+import { openSimulated } from "../support/openEngine.ts"
+import { withSimulatedClock } from "../support/simulatedClock.ts"
 import { type FaultRun, type FaultStep, judgeMarks, marksIn, runWithFaults } from "../support/faultRun.ts"
 
 /** After the run the power is cut; or, last because it writes to the disk itself, the process has ended and another one opens what can still be read. */
@@ -56,6 +58,20 @@ describe("failing disk", () => {
     expect(run.health?.state).toBe("readOnly")
     expect(run.readable?.slice(0, 5)).toEqual([0, 1, 2, 3, 4])
     expect(complaintsAfter(disk, run, 33)).toEqual([])
+  })
+
+  it("a second writer: once the lock is lost nothing is acknowledged any more", async () => {
+    const disk = new SimulatedDisk()
+    const outcomes = await Effect.runPromise(withSimulatedClock(Effect.scoped(Effect.gen(function*() {
+      const db = yield* openSimulated(disk)
+      yield* db.put("before", "1")
+      // Another process has opened the directory: its lock is gone, and CURRENT is another file.
+      recoverDisk(disk, 51, 65_536)
+      const first = yield* Effect.flip(db.put("after", "2"))
+      const second = yield* Effect.flip(db.put("later", "3"))
+      return { first: first._tag, second: second._tag, read: yield* db.getText("before"), unread: yield* db.getText("after") }
+    }))))
+    expect(outcomes).toEqual({ first: "LockLost", second: "DatabasePoisoned", read: "1", unread: undefined })
   })
 
   it("fails every call in turn: each kind of operation, each time it is made", async () => {

@@ -2,12 +2,14 @@
  * Invariants 1 and 2 with real processes on the real disk: sixteen writers are killed in mid-write, round after round, and the next one finds everything they were told is there.
  * A SIGKILL loses nothing that the system was handed, so buffered acknowledgements count as well. `LIGHTNING_KILL_ROUNDS` makes it more, or fewer, than a hundred.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcessByStdio, spawn } from "node:child_process"
+import { once } from "node:events"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
+import type { Readable, Writable } from "node:stream"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
@@ -21,18 +23,46 @@ const child = fileURLToPath(new URL("../support/writer-child.ts", import.meta.ur
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Starts a writer, and kills it some time after its database is open. */
-const killedRound = async (path: string, notesPath: string, round: number): Promise<Notes> => {
-  const writer = spawn(process.execPath, ["--no-warnings", child, path, notesPath, String(round)], { stdio: ["ignore", "ignore", "pipe"] })
-  let complaints = ""
-  writer.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text))
-  const ended = new Promise<NodeJS.Signals | null>((resolve) => writer.once("close", (_code, signal) => resolve(signal)))
-  const text = () => (existsSync(notesPath) ? readFileSync(notesPath, "utf8") : "")
-  for (let waited = 0; !text().startsWith("open\n") && writer.exitCode === null && waited < 20_000; waited += 5) await sleep(5)
+interface Writer {
+  readonly process: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly notesPath: string
+  readonly round: number
+  readonly loaded: Promise<unknown>
+  readonly ended: Promise<NodeJS.Signals | null>
+  complaints: string
+}
+
+/** Loads a writer, which then waits for its turn. */
+const startWriter = (path: string, root: string, round: number): Writer => {
+  const notesPath = join(root, `notes-${round}`)
+  const started = spawn(process.execPath, ["--no-warnings", child, path, notesPath, String(round)], {
+    stdio: ["pipe", "pipe", "pipe"],
+    // Loading the engine from its sources is most of a round.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(root, "compiled") }
+  })
+  const writer: Writer = {
+    process: started,
+    notesPath,
+    round,
+    loaded: Promise.race([once(started.stdout, "data"), once(started, "close")]),
+    ended: new Promise((resolve) => started.once("close", (_code, signal) => resolve(signal))),
+    complaints: ""
+  }
+  started.stderr.setEncoding("utf8").on("data", (text: string) => (writer.complaints += text))
+  started.stdin.on("error", () => undefined)
+  return writer
+}
+
+/** Lets the writer open the database, and kills it some time after. */
+const killedRound = async (writer: Writer): Promise<Notes> => {
+  const text = () => (existsSync(writer.notesPath) ? readFileSync(writer.notesPath, "utf8") : "")
+  await writer.loaded
+  writer.process.stdin.write("go\n")
+  for (let waited = 0; !text().startsWith("open\n") && writer.process.exitCode === null && waited < 20_000; waited += 2) await sleep(2)
   // Not the same moment each round: from the first writes to the middle of compactions.
-  await sleep((round * 37) % 150)
-  writer.kill("SIGKILL")
-  expect(await ended, complaints).toBe("SIGKILL")
+  await sleep((writer.round * 37) % 120)
+  writer.process.kill("SIGKILL")
+  expect(await writer.ended, writer.complaints).toBe("SIGKILL")
   return readNotes(text())
 }
 
@@ -50,8 +80,11 @@ describe("sigkill", () => {
     let survivors = 0
     const startedMs = performance.now()
     try {
+      let upcoming = startWriter(path, root, 1)
       for (let round = 1; round <= rounds; round++) {
-        const notes = await killedRound(path, join(root, `notes-${round}`), round)
+        const writer = upcoming
+        if (round < rounds) upcoming = startWriter(path, root, round + 1)
+        const notes = await killedRound(writer)
         expect(notes.failure).toBeUndefined()
         expect(notes.opened).toBe(true)
         inFlight += notes.inFlight.size

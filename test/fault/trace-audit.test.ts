@@ -11,6 +11,7 @@ import * as DiskTracing from "../../src/layers/disk/DiskTracing.ts"
 import { nodeDisk } from "../../src/layers/disk/nodeDisk.ts"
 import { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
 import { DiskTracer } from "../../src/layers/disk/TracingDisk.ts"
+import { readSegmentHeader } from "../../src/layers/recovery/scanLog.ts"
 import type { SyncDisk } from "../../src/domain/disk/SyncDisk.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import { type EngineSettings, openOn } from "../support/openEngine.ts"
@@ -87,4 +88,15 @@ describe("trace audit", () => {
       expect(names.named).toBeGreaterThan(10)
       expect(names.removed).toBeGreaterThan(5)
     }))
+
+  it("salts: no two segments share one, so that no group of one proves anything in another", async () => {
+    const disk = new SimulatedDisk()
+    await audited(DiskSimulated.layer(disk), disk, "/db", writesOnly(25), keepLog)
+    const salts = disk.list("/db").filter((name) => name.endsWith(".log")).map((name) => {
+      const handle = disk.open(`/db/${name}`, "read")
+      return Buffer.from(readSegmentHeader(handle, handle.path).salt).toString("hex")
+    })
+    expect(salts.length).toBeGreaterThan(2)
+    expect(new Set(salts).size).toBe(salts.length)
+  })
 })

@@ -1,6 +1,10 @@
 import type { Mutant } from "../../scripts/mutants.ts"
 
 const sweep = "test/fault/crash-sweep.test.ts"
+const audit = "test/fault/trace-audit.test.ts"
+const failing = "test/fault/failing-disk.test.ts"
+const damage = "test/fault/damage.test.ts"
+const model = "test/model/model.test.ts"
 
 /**
  * Known ways to break the engine. Each replaces one exact piece of a source file (it must occur exactly once, so a mutant that the code has outgrown fails
@@ -69,8 +73,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "skip-sync-rewritten-groups",
     file: "src/layers/recovery/recover.ts",
-    find: "    rewriteGroups(cut.beyond, segment)\n    handle.datasync()\n",
-    replace: "    rewriteGroups(cut.beyond, segment)\n",
+    find: "    rewriteGroups(cut.beyond, segment, positions)\n    handle.datasync()\n",
+    replace: "    rewriteGroups(cut.beyond, segment, positions)\n",
     test: { file: sweep, name: "crash sweep > log:" },
     invariant: "1: what an open has shown is lost by the next crash"
   },
@@ -100,9 +104,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   },
   {
     name: "replay-skips-unflushed",
-    file: "src/layers/Wal.ts",
-    find: "new GroupPositions(recovery.manifest.state.flushedThrough.position)",
-    replace: "new GroupPositions(segment.position)",
+    file: "src/layers/recovery/recover.ts",
+    find: "positions.push(group.firstSequence + group.count - 1, group.position + group.lengthBytes)",
+    replace: "positions.push(group.firstSequence + group.count - 1, log.endPosition)",
     test: { file: sweep, name: "crash sweep > replay:" },
     invariant: "1: a flush of one memtable is taken for a flush of all"
   },
@@ -155,5 +159,182 @@ export const mutants: ReadonlyArray<Mutant> = [
 `,
     test: { file: sweep, name: "crash sweep > structure:" },
     invariant: "3: a file is unlinked before the edit that drops it is durable"
+  },
+  {
+    name: "apply-edit-before-durable",
+    file: "src/layers/Manifest.ts",
+    find: `        const exit = yield* Effect.exit(Effect.gen(function*() {
+          if (tail.lengthBytes > rolloverBytes) yield* rollOver
+          yield* append(next, encodeManifestEdit(crc32, tail, timed))
+        }))
+        if (Exit.isFailure(exit)) return yield* Effect.fail(fail(Cause.squash(exit.cause)))
+        applied?.(state)`,
+    replace: `        applied?.(next)
+        const exit = yield* Effect.exit(Effect.gen(function*() {
+          if (tail.lengthBytes > rolloverBytes) yield* rollOver
+          yield* append(next, encodeManifestEdit(crc32, tail, timed))
+        }))
+        if (Exit.isFailure(exit)) return yield* Effect.fail(fail(Cause.squash(exit.cause)))`,
+    test: { file: sweep, name: "crash sweep > structure:" },
+    invariant: "3: replaced tables are unlinked before the edit that drops them is durable"
+  },
+  {
+    name: "audit-skip-sync",
+    file: "src/layers/Wal.ts",
+    find: "return Effect.tap(disk.datasync(segment.handle), () => Effect.sync(() => synced(position, sequence)))",
+    replace: "return Effect.sync(() => synced(position, sequence))",
+    test: { file: audit, name: "trace audit > answers on a simulated disk" },
+    invariant: "1: seen at the file handle, an acknowledgement has no datasync"
+  },
+  {
+    name: "audit-acknowledge-early",
+    file: "src/layers/Wal.ts",
+    find: `        if (sync) yield* datasync
+        publish(group, sync ? "sync" : "buffered")`,
+    replace: `        publish(group, sync ? "sync" : "buffered")
+        if (sync) yield* datasync`,
+    test: { file: audit, name: "trace audit > answers on the real disk" },
+    invariant: "1: seen at the file handle, the answer comes before the datasync ended"
+  },
+  {
+    name: "audit-skip-directory-sync-table",
+    file: "src/layers/jobs/JobFiles.ts",
+    find: "if (this.created.length > 0) this.disk.syncDirectory(this.directory)",
+    replace: "",
+    test: { file: audit, name: "trace audit > names on the real disk" },
+    invariant: "3: seen at the file handle, a table is named before its name is durable"
+  },
+  {
+    name: "audit-unlink-early",
+    file: "src/layers/Flusher.ts",
+    find: "      let dropped: ReadonlyArray<number> = []\n",
+    replace: `      let dropped: ReadonlyArray<number> = []
+      for (const id of wal.segmentsBelow(sequence)) yield* Effect.ignore(disk.remove(\`\${directory}/\${fileName("log", id)}\`))
+`,
+    test: { file: audit, name: "trace audit > names on a simulated disk" },
+    invariant: "3: seen at the file handle, a segment is unlinked before the edit that drops it is durable"
+  },
+  {
+    name: "retry-failed-sync",
+    file: "src/layers/Wal.ts",
+    find: "return Effect.tap(disk.datasync(segment.handle), () =>",
+    replace: "return Effect.tap(Effect.retry(disk.datasync(segment.handle), { times: 1 }), () =>",
+    test: { file: failing, name: "failing disk > a failed datasync" },
+    invariant: "4: a failed datasync is retried into success"
+  },
+  {
+    name: "go-on-after-failed-sync",
+    file: "src/layers/Wal.ts",
+    find: "if (Exit.isFailure(exit)) poison(group, Cause.squash(exit.cause))\n    }\n  })\n",
+    replace: `if (Exit.isFailure(exit) && group !== undefined) for (const reply of group.replies) reply(Effect.fail(new CommitOutcomeUnknown({ detail: "" })))
+    }
+  })
+`,
+    test: { file: failing, name: "failing disk > a failed datasync" },
+    invariant: "4: writing goes on after a failed datasync"
+  },
+  {
+    name: "ignore-stolen-lock",
+    file: "src/layers/Wal.ts",
+    find: "if (!manifest.stillOurs()) throw new LockLost({ path: directory })",
+    replace: "",
+    test: { file: failing, name: "failing disk > a second writer" },
+    invariant: "4: two writers, and the first does not notice"
+  },
+  {
+    name: "skip-checksum",
+    file: "src/domain/table/storedBlock.ts",
+    find: "  if (crc32(stored) !== block.sum) throw",
+    replace: "  if (crc32(stored) === -1) throw",
+    test: { file: damage, name: "damage > tables and values:" },
+    invariant: "5: a damaged block is read as if it were right"
+  },
+  {
+    name: "skip-gap-check",
+    file: "src/layers/recovery/scanLog.ts",
+    find: "if (covered < gap.to) {",
+    replace: "if (covered < gap.from) {",
+    test: { file: damage, name: "damage > gaps:" },
+    invariant: "5: missing transactions are passed over in silence"
+  },
+  {
+    name: "cut-sealed-log",
+    file: "src/domain/wal/scanSegment.ts",
+    find: "if (end !== limit) throw",
+    replace: "if (end < 0) throw",
+    test: { file: damage, name: "damage > sealed log and manifest:" },
+    invariant: "5: damage in a sealed segment is taken for a torn tail"
+  },
+  {
+    name: "cut-below-floor",
+    file: "src/domain/wal/scanSegment.ts",
+    find: "if (sealed === undefined && endPosition !== undefined && endPosition < floor) {",
+    replace: "if (sealed === undefined && endPosition !== undefined && endPosition < 0) {",
+    test: { file: "test/domain/wal/scanSegment.test.ts" },
+    invariant: "5: what was durable is cut as a torn tail"
+  },
+  {
+    name: "ignore-group-position",
+    file: "src/domain/wal/scanSegment.ts",
+    find: "found.position !== base + offset - groupsFrom",
+    replace: "found.position < 0",
+    test: { file: "test/domain/wal/scanSegment.test.ts" },
+    invariant: "5: a copied group is taken for one that was written in its place"
+  },
+  {
+    name: "unseeded-group-sum",
+    file: "src/domain/wal/GroupHeader.ts",
+    find: "bytes.subarray(at + groupSumSlotBytes, at + header.lengthBytes), saltSum) !== header.sum",
+    replace: "bytes.subarray(at + groupSumSlotBytes, at + header.lengthBytes), 0) !== header.sum",
+    test: { file: "test/domain/wal/golden.test.ts" },
+    invariant: "5: a group of another segment is as good as one of this"
+  },
+  {
+    name: "same-salt",
+    file: "src/layers/wal/prepareSegment.ts",
+    find: "salt: entropy.bytes(16),",
+    replace: "salt: template.salt,",
+    test: { file: audit, name: "trace audit > salts" },
+    invariant: "5: a group of another segment is as good as one of this"
+  },
+  {
+    name: "drop-tombstone-early",
+    file: "src/domain/compaction/stripes.ts",
+    find: "    if (!this.#facts.isAtBottom(this.#keyspace, this.#bytes, this.#start, this.#end)) return Verdict.keep\n",
+    replace: "",
+    test: { file: model, name: "model > the memory disk" },
+    invariant: "1: a delete is forgotten above what it deletes, and an old value returns"
+  },
+  {
+    name: "drop-range-tombstone-early",
+    file: "src/domain/compaction/TombstoneCarry.ts",
+    find: "if (kept[kept.length - 1]! <= stripes.lowest && isAtBottom(fragment.keyspace, fragment.start, fragment.end)) kept.pop()",
+    replace: "if (kept[kept.length - 1]! <= stripes.lowest) kept.pop()",
+    test: { file: model, name: "model > the memory disk" },
+    invariant: "1: a range delete is forgotten above what it deletes"
+  },
+  {
+    name: "wrong-stripe",
+    file: "src/domain/compaction/stripes.ts",
+    find: "while (i > 0 && ends[i - 1]! >= sequence) i--",
+    replace: "while (i > 0 && ends[i - 1]! > sequence) i--",
+    test: { file: model, name: "model > the memory disk" },
+    invariant: "6: a version is kept for the wrong snapshot"
+  },
+  {
+    name: "forget-snapshots",
+    file: "src/layers/SnapshotLeases.ts",
+    find: "for (const lease of this.leases) all.add(lease.sequence)\n    return [...all]",
+    replace: "return [...all]",
+    test: { file: model, name: "model > the memory disk" },
+    invariant: "6: compaction drops what a snapshot sees"
+  },
+  {
+    name: "lend-empty-memtable",
+    file: "src/layers/recovery/Replay.ts",
+    find: "if (!this.active.isEmpty) this.filled.push(this.active)",
+    replace: "this.filled.push(this.active)",
+    test: { file: "test/regression/scripts.test.ts" },
+    invariant: "3: a flush of nothing takes the flushed sequence back"
   }
 ]

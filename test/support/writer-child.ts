@@ -3,11 +3,15 @@
  * acknowledged: through a file written synchronously, which a SIGKILL does not take back.
  *
  *     node writer-child.ts <database> <notes> <round>
+ *
+ * It says that it is loaded, and opens the database when the first byte comes from standard input: the next one is loaded while the one before is at work.
  */
 import * as Effect from "effect/Effect"
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
+import { once } from "node:events"
 import { openSync, writeSync } from "node:fs"
+import { flushCompileCache } from "node:module"
 import { layer } from "../../src/runtime/LightningDb.ts"
 import { Database } from "../../src/services/Database.ts"
 import { childOptions, valueFor, writerCount } from "./killedWriters.ts"
@@ -19,6 +23,11 @@ const notes = openSync(notesPath, "a")
 const note = (line: string): void => {
   writeSync(notes, `${line}\n`)
 }
+
+// What is compiled is kept at exit, and this process has none.
+flushCompileCache()
+process.stdout.write("loaded\n")
+await once(process.stdin, "data")
 
 const program = Effect.scoped(Effect.gen(function*() {
   const db = Context.get(yield* Layer.build(layer({ path, ...childOptions })), Database)

@@ -39,7 +39,14 @@ const valueIn = (cell: string): unknown => {
   return Number(number[1]!.replaceAll(",", "")) * (number[2] === undefined ? 1 : units[number[2] as keyof typeof units])
 }
 
-const documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".md")).map((name) => join("docs", name))]
+const documents = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name))
+]
 
 const anchorsOf = (markdown: string): ReadonlyArray<string> =>
   [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
@@ -67,7 +74,11 @@ describe("the documents", () => {
 
   it("link to what is there", () => {
     const broken = documents.flatMap((document) =>
-      [...read(document).replace(/```[\s\S]*?```/g, "").matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link]) => {
+      [
+        ...read(document)
+          .replace(/```[\s\S]*?```/g, "")
+          .matchAll(/\]\(([^)\s]+)\)/g)
+      ].flatMap(([, link]) => {
         if (/^https?:/.test(link!)) return []
         const [path, anchor] = link!.split("#")
         const target = path === "" ? document : join(dirname(document), path!)
@@ -83,7 +94,7 @@ describe("the documents", () => {
     const tests = [...text.matchAll(/`((?:contracts|domain|fault|layers|model|regression|runtime)\/[\w/-]+)`/g)].map(([, name]) => name!)
     const named = tests.filter((name) => !existsSync(join(root, "src", name)))
     expect(named.length).toBeGreaterThan(20)
-    const missing = named.filter((name) => ![".test.ts", ".contract.ts", ""].some((ending) => existsSync(join(root, "test", name + ending))))
+    const missing = named.filter((name) => ![".test.ts", ".contract.ts", ".ts", ""].some((ending) => existsSync(join(root, "test", name + ending))))
     expect(missing).toEqual([])
     const known = new Set(mutants.map(({ name }) => name))
     const listed = rows(section(text, "Invariants")).flatMap((cells) => [...cells[3]!.matchAll(/[a-z]+(?:-[a-z]+)+/g)].map(([name]) => name))

@@ -40,9 +40,12 @@ const markEntries = 64
 const arrivalWalkMax = 512
 const noBytes = new Uint8Array(0)
 
-const newBuffer = (capacityBytes: number): SharedArrayBuffer => {
-  const buffer = new SharedArrayBuffer(Math.max(memtableHeaderBytes, Math.ceil(capacityBytes / 4) * 4))
-  const words = new Int32Array(buffer)
+/** What a memtable of this capacity takes for its arena: the size of a buffer to hand to its constructor. */
+export const arenaBytes = (capacityBytes: number): number => Math.max(memtableHeaderBytes, Math.ceil(capacityBytes / 4) * 4)
+
+const emptied = (buffer: SharedArrayBuffer): SharedArrayBuffer => {
+  const words = new Int32Array(buffer, 0, headerWords)
+  words.fill(0)
   words[HeaderWord.magic] = magic
   words[HeaderWord.usedWords] = headerWords
   return buffer
@@ -63,9 +66,12 @@ export class Memtable extends MemtableReader {
   readonly #markSequences: Array<number> = []
   readonly #markEntries: Array<number> = []
 
-  /** `capacityBytes` includes the header of `memtableHeaderBytes`; 64 KiB to 1 GiB is sensible, rounded up to four bytes. */
-  constructor(capacityBytes: number) {
-    super(newBuffer(capacityBytes))
+  /**
+   * `capacityBytes` includes the header of `memtableHeaderBytes`; 64 KiB to 1 GiB is sensible, rounded up to four bytes. With `buffer`, of `arenaBytes(capacityBytes)`, the
+   * memory of an earlier memtable is used again, which nobody may read any more.
+   */
+  constructor(capacityBytes: number, buffer = new SharedArrayBuffer(arenaBytes(capacityBytes))) {
+    super(emptied(buffer))
     this.#capacityWords = this.words.length
   }
 
@@ -264,6 +270,8 @@ export class Memtable extends MemtableReader {
     if (sequence < this.#highest) throw new Error("memtable: sequences descend")
     if (keyLength > arenaKeyBytesMax) throw new Error("memtable: key too long")
     const sequenceHigh = Math.floor(sequence / twoTo32)
+    // Nothing is taken to be zero: the buffer may have held another memtable.
+    words[entry] = 0
     words[entry + 1] = keyspace
     words[entry + 2] = sequence
     words[entry + 3] = sequenceHigh

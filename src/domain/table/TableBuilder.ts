@@ -17,6 +17,7 @@ import { OutputChunks } from "./OutputChunks.ts"
 import { FragmentedTombstones } from "./RangeTombstones.ts"
 import type { TombstoneFragment } from "./RangeTombstones.ts"
 import { compressedIfWorthIt } from "./storedBlock.ts"
+import { AdaptiveCompression } from "./AdaptiveCompression.ts"
 import { encodeRoot, encodeTableFooter, encodeTableHeader, SectionKind } from "./tableFormat.ts"
 import type { Section } from "./tableFormat.ts"
 import { encodeTableProperties } from "./TableProperties.ts"
@@ -98,6 +99,7 @@ export class TableBuilder {
   /** Of the leaf being filled. */
   #fence: Uint8Array = new Uint8Array(0)
   #fenceSequence: number | undefined = undefined
+  readonly #compression: AdaptiveCompression
   readonly #valueRefs = new Map<number, number>()
   readonly #tombstones: Array<TombstoneFragment> = []
 
@@ -105,6 +107,7 @@ export class TableBuilder {
     this.#options = options
     this.#blockBytes = Math.min(tableBlockBytesMax, options.blockBytes ?? defaultTableBlockBytes)
     this.#filterBitsPerKey = options.filterBitsPerKey ?? defaultFilterBitsPerKey
+    this.#compression = new AdaptiveCompression(options.codec)
     this.#leaf = new LeafBuilder(this.#blockBytes, options.hashIndex ?? true)
     this.#output.append(encodeTableHeader(options.crc32, options))
   }
@@ -269,7 +272,7 @@ export class TableBuilder {
     output.reserve(bound)
     const start = output.used
     const raw = output.bytes.subarray(start, this.#leaf.write(output.bytes, start))
-    const compressed = compressedIfWorthIt(codec, raw)
+    const compressed = this.#compression.compress(raw)
     const storedLength = compressed === undefined ? raw.length : compressed.length
     if (compressed !== undefined) output.bytes.set(compressed, start)
     const sum = crc32(output.bytes.subarray(start, start + storedLength))

@@ -3,7 +3,7 @@ import { varintBytesMax, writeVarint } from "../bytes/varint.ts"
 import type { ValueFileMeta } from "../manifest/TableMeta.ts"
 import type { Codec, Crc32 } from "../seams.ts"
 import { OutputChunks } from "../table/OutputChunks.ts"
-import { compressedIfWorthIt } from "../table/storedBlock.ts"
+import { AdaptiveCompression } from "../table/AdaptiveCompression.ts"
 import type { ValuePointer } from "./ValuePointer.ts"
 import { encodeValueFooter, encodeValueHeader, recordStartBytes } from "./valueFormat.ts"
 import type { ValueFileIdentity } from "./valueFormat.ts"
@@ -30,10 +30,12 @@ export class ValueFileWriter {
   /** Stored bytes of all values so far. */
   valueBytes = 0
   readonly #options: ValueFileWriterOptions
+  readonly #compression: AdaptiveCompression
   readonly #output = new OutputChunks(chunkBytes)
 
   constructor(options: ValueFileWriterOptions) {
     this.#options = options
+    this.#compression = new AdaptiveCompression(options.codec)
     this.#output.append(encodeValueHeader(options.crc32, options))
   }
 
@@ -43,7 +45,7 @@ export class ValueFileWriter {
   ): ValuePointer {
     const { codec, crc32 } = this.#options
     const raw = value.subarray(valueStart, valueEnd)
-    const compressed = compressedIfWorthIt(codec, raw)
+    const compressed = this.#compression.compress(raw)
     const stored = compressed ?? raw
     return this.addStored(keyspace, key, keyStart, keyEnd, sequence, expiresAt, stored, raw.length, compressed === undefined ? 0 : codec!.id, crc32(stored))
   }

@@ -64,6 +64,8 @@ const make = Effect.gen(function*() {
   const parts: ReadParts = {
     tables,
     valueCache,
+    // Each refresh makes new ones, and the old ones stay as they are.
+    holdMemtables: () => () => undefined,
     hashSeed: opened.state.hashSeed,
     point: new PointReader(tables),
     encoder: new KeyEncoder(),

@@ -23,6 +23,8 @@ import type { View } from "./View.ts"
 export interface ReadParts {
   readonly tables: Tables["Service"]
   readonly valueCache: ValueCache["Service"]
+  /** Keeps the memtables of this moment as they are, until what it returns is called. */
+  readonly holdMemtables: () => () => void
   readonly hashSeed: number
   readonly point: PointReader
   readonly encoder: KeyEncoder
@@ -133,11 +135,14 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
           target.check()
           demandKeys(keys)
           let pinned: Version | undefined
+          let letGo: (() => void) | undefined
           const lease = target.lease(() => {
             if (pinned !== undefined) tables.unpin(pinned)
+            letGo?.()
           }, true)
           const version = tables.pin()
           pinned = version
+          letGo = parts.holdMemtables()
           const view: View = { ...target.view(), version, sequence: lease.sequence }
           return Effect.succeed({ lease, view })
         })
@@ -182,13 +187,16 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     target.check()
     const bounds = keyBounds(range)
     let pinned: Version | undefined
-    // First, as it may refuse; the pin follows in the same step.
+    let letGo: (() => void) | undefined
+    // First, as it may refuse; the pins follow in the same step.
     const lease = target.lease(() => {
       if (pinned !== undefined) tables.unpin(pinned)
+      letGo?.()
     })
     try {
       const version = tables.pin()
       pinned = version
+      letGo = parts.holdMemtables()
       return { lease, reader: makeReader({ ...target.view(), version, sequence: lease.sequence }, bounds) }
     } catch (cause) {
       lease.release()

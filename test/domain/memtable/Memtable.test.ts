@@ -208,6 +208,28 @@ describe("Memtable", () => {
     }
   })
 
+  it("is the same in memory that held another one", () => {
+    const used = new Modelled(64 * 1024)
+    const before = new Prng(5)
+    for (let sequence = 1; sequence <= 60; sequence++) used.transaction(before, sequence, [1, 16], 20)
+    const again = new Memtable(64 * 1024, used.memtable.buffer)
+    expect([again.isEmpty, again.entryCount, again.tombstoneCount, again.lowestSequence, again.highestSequence]).toEqual([true, 0, 0, 0, 0])
+    const fresh = new Modelled(64 * 1024)
+    const after = new Prng(6)
+    for (let sequence = 1; sequence <= 40; sequence++) fresh.transaction(after, sequence, [1, 16], 20)
+    fresh.memtable.copyInto(again, sequenceMax)
+    expect(again.usedBytes).toBe(fresh.memtable.usedBytes)
+    for (const e of fresh.entries) expect(sequenceFound(again, e.keyspace, e.key, 20)).toBe(fresh.find(e.keyspace, e.key, 20)?.sequence ?? 0)
+    expect(sequenceFound(again, 1, used.entries[0]!.key, 0)).toBe(0)
+    const walked = (memtable: Memtable) => {
+      const cursor = memtable.cursor()
+      const seen: Array<string> = []
+      for (cursor.seekFirst(); cursor.state === CursorState.atEntry; cursor.next()) seen.push(`${cursor.keyspace}/${cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd).join()}@${cursor.sequence}`)
+      return seen
+    }
+    expect(walked(again)).toEqual(walked(fresh.memtable))
+  })
+
   it("counts its memory", () => {
     const memtable = new Memtable(64 * 1024)
     expect(memtable.capacityBytes).toBe(64 * 1024)
