@@ -2,8 +2,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
+import type { InvalidKeyspaceName} from "../domain/errors.ts";
 import {
-  fromReadFailure, InvalidKeyspaceName, InvalidOptions, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type SnapshotError, TooManySnapshots, type WriteError
+  fromReadFailure, InvalidOptions, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type SnapshotError, TooManySnapshots, type WriteError
 } from "../domain/errors.ts"
 import { encodeId, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { KeyEncoder } from "../domain/keys/encodeKey.ts"
@@ -219,7 +220,7 @@ const make = Effect.gen(function*() {
       if (range?.keyspace !== undefined) {
         yield* nameBytes(range.keyspace)
         id = catalog.idOf(range.keyspace)
-        if (id === undefined) return yield* Effect.fail(new KeyspaceNotFound({ name: range.keyspace }))
+        if (id === undefined) return yield* new KeyspaceNotFound({ name: range.keyspace })
       } else if (range?.gte !== undefined || range?.lt !== undefined) id = defaultKeyspace
       const bounds = yield* Effect.try({
         try: () => {

@@ -66,7 +66,7 @@ const make = Effect.gen(function*() {
     yield* disk.datasync(current)
     yield* attemptIo(() => current.close())
     yield* disk.syncDirectory(directory)
-    if (!stillOurs()) return yield* Effect.fail(new LockLost({ path: directory }))
+    if (!stillOurs()) return yield* new LockLost({ path: directory })
     yield* disk.rename(temporary, currentPath)
     currentInode = disk.sync.stat(currentPath)?.inode ?? -1
     yield* disk.syncDirectory(directory)
@@ -82,7 +82,7 @@ const make = Effect.gen(function*() {
     Effect.gen(function*() {
       yield* disk.writev(handle, [record.bytes], tail.lengthBytes)
       yield* disk.datasync(handle)
-      if (!stillOurs()) return yield* Effect.fail(new LockLost({ path: directory }))
+      if (!stillOurs()) return yield* new LockLost({ path: directory })
       tail = { lengthBytes: record.lengthBytes, lastSum: record.lastSum }
       state = next
     })
@@ -100,7 +100,7 @@ const make = Effect.gen(function*() {
           if (tail.lengthBytes > rolloverBytes) yield* rollOver
           yield* append(next, encodeManifestEdit(crc32, tail, timed))
         }))
-        if (Exit.isFailure(exit)) return yield* Effect.fail(fail(Cause.squash(exit.cause)))
+        if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))
         applied?.(state)
       })
     })))

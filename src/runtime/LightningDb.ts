@@ -113,16 +113,17 @@ export interface DatabaseTag<Name extends string> extends Context.ServiceClass<N
 
 /** Service class for a further database in the same program: `class Orders extends LightningDb.tag("orders") {}` has the same layers under its own tag. */
 export const tag = <const Name extends string>(name: Name): DatabaseTag<Name> => {
-  class Tagged extends Context.Service<NamedDatabase<Name>, DatabaseShape>()(`lightning-db/Database/${name}`) {
-    static readonly from = <E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<NamedDatabase<Name>, E, R> =>
-      Layer.effect(Tagged, Database).pipe(Layer.provide(source))
-    static readonly layer = (options: Options) => Tagged.from(layer(options))
-    static readonly layerMemory = (options?: MemoryOptions) => Tagged.from(layerMemory(options))
-    static readonly layerCore = (options: Options) => Tagged.from(layerCore(options))
-    static readonly layerConfig = (options: ConfigOf) => Tagged.from(layerConfig(options))
-  }
-  return Tagged
+  const service = Context.Service<NamedDatabase<Name>, DatabaseShape>()(`lightning-db/Database/${name}`)
+  const from = <E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<NamedDatabase<Name>, E, R> => Layer.effect(service, Database).pipe(Layer.provide(source))
+  return Object.assign(service, {
+    from,
+    layer: (options: Options) => from(layer(options)),
+    layerMemory: (options?: MemoryOptions) => from(layerMemory(options)),
+    layerCore: (options: Options) => from(layerCore(options)),
+    layerConfig: (options: ConfigOf) => from(layerConfig(options))
+  })
 }
+
 /** Opens a database for code without Effect. */
 export const open = async (options: Options): Promise<PlainDatabase> => {
   const { openPlain } = await import("./plain/PlainDatabase.ts")

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as url from "node:url"
@@ -38,7 +39,7 @@ const database = (unclosed = false) =>
     yield* Effect.scoped(Effect.gen(function*() {
       const db = yield* open(layerAt(directory))
       yield* db.keyspace("orders")
-      yield* db.write(Array.from({ length: 200 }, (_, i) => ({ type: "put" as const, key: `k${String(i).padStart(3, "0")}`, value: i % 20 === 0 ? "v".repeat(2000) : `v${i}` })))
+      yield* db.write(Array.from({ length: 200 }, (_, i) => ({ type: "put" as const, key: `k${String(i).padStart(3, "0")}`, value: i % 20 === 0 ? randomBytes(1000).toString("hex") : `v${i}` })))
       yield* db.flush
       yield* db.put("logged", "1")
       if (!unclosed) return
@@ -48,7 +49,9 @@ const database = (unclosed = false) =>
     return unclosed ? `${directory}-live` : directory
   })
 
-const find = (directory: string, extension: string) => path.join(directory, fs.readdirSync(directory).filter((name) => name.endsWith(extension)).toSorted().at(-1)!)
+/** The largest file of its kind: the one that holds something. */
+const find = (directory: string, extension: string) =>
+  fs.readdirSync(directory).filter((name) => name.endsWith(extension)).map((name) => path.join(directory, name)).toSorted((a, b) => fs.statSync(b).size - fs.statSync(a).size)[0]!
 
 /** Changes the file, has `look` see what that does, restores it, and demands that all is as it was. */
 const damaged = (directory: string, file: string, change: (bytes: Buffer) => Buffer | undefined, look: Effect.Effect<void, unknown>) =>
@@ -165,7 +168,6 @@ describe("another format", () => {
   it.effect("of the manifest: refused by name, nothing changed", () =>
     Effect.gen(function*() {
       const directory = yield* database()
-      const file = find(directory, ".manifest")
       // The version; then a feature that a reader must know.
       for (const at of [12, 28]) {
         yield* damaged(directory, find(directory, ".manifest"), newer(at, 8, 12, 4096), Effect.gen(function*() {
@@ -176,7 +178,6 @@ describe("another format", () => {
           expect(contentOf(directory).filter((one) => !one.startsWith("LOCK"))).toEqual(before.filter((one) => !one.startsWith("LOCK")))
         }))
       }
-      expect(file).not.toBe("")
     }))
 
   it.effect("of a table or value file: the read that meets it says so, the others go on", () =>
@@ -226,7 +227,7 @@ describe("damage is named with file and offset", () => {
     Effect.gen(function*() {
       const directory = yield* database()
       const file = find(directory, ".values")
-      yield* damaged(directory, file, flipped(140), Effect.scoped(Effect.gen(function*() {
+      yield* damaged(directory, file, flipped(500), Effect.scoped(Effect.gen(function*() {
         const db = yield* open(layerAt(directory))
         expect(yield* Effect.flip(db.get("k000"))).toMatchObject({ _tag: "CorruptFile", file })
         expect(yield* db.getText("k001")).toBe("v1")

@@ -37,7 +37,7 @@ export const makeCheckpoint = (parts: {
 }, path: string): Effect.Effect<CheckpointReport, MaintenanceError> =>
   Effect.gen(function*() {
     const { directory, disk, entropy, flusher, tables } = parts
-    if ((yield* disk.stat(path)) !== undefined) return yield* Effect.fail(new PathExists({ path }))
+    if ((yield* disk.stat(path)) !== undefined) return yield* new PathExists({ path })
     yield* flusher.flush
     const version = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
     const { state } = version
@@ -95,7 +95,7 @@ const write = (disk: Disk["Service"], path: string, bytes: Uint8Array): Effect.E
   )
 
 const link = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
-  Effect.catch(disk.link(from, to), (failure) => linkRefusals.has(failure.code) ? copyFile(disk, from, to, bytes) : Effect.fail(failure))
+  Effect.catchIf(disk.link(from, to), (failure) => linkRefusals.has(failure.code), () => copyFile(disk, from, to, bytes))
 
 const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
   Effect.scoped(

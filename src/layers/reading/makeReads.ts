@@ -15,7 +15,8 @@ import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/D
 import type { Tables, Version } from "../../services/Tables.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
-import { PointReader, PointState } from "./PointReader.ts"
+import type { PointReader} from "./PointReader.ts";
+import { PointState } from "./PointReader.ts"
 import { RangeReader } from "./RangeReader.ts"
 import type { View } from "./View.ts"
 

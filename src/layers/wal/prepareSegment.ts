@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import { IoFailure } from "../../domain/failures.ts"
+import type { IoFailure } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
 import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
 import type { Disk } from "../../services/Disk.ts"

@@ -16,7 +16,7 @@ export async function* plainEntries(host: PlainHost, scan: Stream.Stream<Entry, 
   const scope = Scope.forkUnsafe(host.scope)
   try {
     const pull = await host.run(() => Scope.provide(Stream.toPull(scan), scope))
-    const next = Pull.catchDone(pull, () => Effect.succeed(undefined))
+    const next = Pull.catchDone(pull, () => Effect.void)
     for (;;) {
       const chunk = await host.run(() => next)
       if (chunk === undefined) return
