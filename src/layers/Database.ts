@@ -1,4 +1,8 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
@@ -208,10 +212,19 @@ const make = Effect.gen(function*() {
       }))
     })
 
+  // --- Maintenance belongs to the database, not to its callers: what they began ends before the files are closed and the lock is given back.
+  const running = yield* FiberSet.make<unknown, unknown>()
+
   const maintenance = <A>(run: Effect.Effect<A, MaintenanceError>): Effect.Effect<A, MaintenanceError> =>
     Effect.suspend(() => {
       const closed = health.closed()
-      return closed === undefined ? run : Effect.fail(closed)
+      if (closed !== undefined) return Effect.fail(closed)
+      return Effect.acquireUseRelease(FiberSet.run(running, run, { startImmediately: true }), (fiber) => Fiber.await(fiber), (fiber) => Fiber.interrupt(fiber)).pipe(
+        Effect.flatMap((exit) => {
+          const ended = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? health.closed() : undefined
+          return ended === undefined ? exit : Effect.fail(ended)
+        })
+      )
     })
 
   const compact: DatabaseShape["compact"] = (range) =>

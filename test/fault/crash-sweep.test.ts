@@ -34,7 +34,7 @@ describe("crash sweep", () => {
   it("log: every acknowledged commit survives, and what survives is a prefix", async () => {
     const drawn = drawWorkload(11, {
       steps: 90, keys: 24, burst: 2, syncChance: 0.25, structureChance: 0.06, valueBytesMax: 600,
-      weights: { flush: 0, compact: 0, create: 2, drop: 1, snapshot: 0, release: 0, reopen: 0 }
+      weights: { flush: 0, compact: 0, flushBehind: 0, compactBehind: 0, create: 2, drop: 1, snapshot: 0, release: 0, reopen: 0 }
     })
     const reopen: WorkloadStep = { step: "reopen" }
     const recorded = await record([...drawn.slice(0, 30), reopen, ...drawn.slice(30, 60), reopen, ...drawn.slice(60)])
@@ -63,7 +63,7 @@ describe("crash sweep", () => {
   })
 
   it("structure: flush, compaction, manifest rollover, range deletes and dropped keyspaces", async () => {
-    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 5, largeChance: 0.3 }, { manifestRolloverBytes: 20_480 })
+    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 5, largeChance: 0.3 }, { manifestRolloverBytes: 20_480, sequenceBlock: 30 })
     const report = sweep(recorded, { seed: 13, randomStates: 2, nestedEvery: 60 })
     const { compactions, flushes, keyspaceDrops, rangeDeletes } = recorded.counts
     for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), rotations(recorded), report.replayed]) expect(passed).toBeGreaterThan(0)
@@ -94,7 +94,7 @@ describe("crash sweep", () => {
       const total = { states: 0, flushes: 0, compactions: 0, rotations: 0, rollovers: 0, rangeDeletes: 0, keyspaceDrops: 0, rewritten: 0, torn: 0, nested: 0, snapshots: 0 }
       const endMs = performance.now() + secondsMax * 1000
       for (let seed = longSeed; performance.now() < endMs; seed++) {
-        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10 })
+        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10 }, { sequenceBlock: seed % 2 === 0 ? 24 : 4000 })
         const report = sweep(recorded, { seed, randomStates: 2, nestedEvery: 50, stride: 3, deadlineMs: endMs - performance.now() })
         total.states += report.states + report.nestedStates
         total.nested += report.nestedStates

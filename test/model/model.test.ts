@@ -42,6 +42,7 @@ const operation: fc.Arbitrary<ModelOperation> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ op: fc.constant("drop" as const), space: fc.constantFrom(1, 2) }) },
   { weight: 3, arbitrary: fc.constantFrom<ModelOperation>({ op: "snapshot" }, { op: "snapshot" }, { op: "release" }) },
   { weight: 4, arbitrary: fc.constantFrom<ModelOperation>({ op: "flush" }, { op: "flush" }, { op: "compact" }, { op: "reopen" }, { op: "verify" }) },
+  { weight: 3, arbitrary: fc.constantFrom<ModelOperation>({ op: "flushBehind" }, { op: "flushBehind" }, { op: "compactBehind" }, { op: "checkpoint" }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant("compactRange" as const), from: key, to: key }) }
 )
 

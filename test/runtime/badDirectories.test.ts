@@ -133,26 +133,25 @@ describe("paths", () => {
   const isRoot = process.getuid?.() === 0
   it.effect(`without permission (${isRoot ? "as another user: root is refused nothing" : "as this user"})`, () =>
     Effect.gen(function*() {
-      const attempt = (at: string) => {
-        const child = spawnSync(process.execPath, [url.fileURLToPath(new URL("./permission-child.ts", import.meta.url)), at, isRoot ? "65534" : ""], { encoding: "utf8" })
-        if (child.status !== 0) throw new Error(child.stderr)
-        return JSON.parse(child.stdout)
-      }
       fs.chmodSync(root, 0o755)
       const parent = newPath()
       fs.mkdirSync(parent, { mode: 0o555 })
-      expect(attempt(path.join(parent, "db"))).toMatchObject({ _tag: "PermissionDenied", code: "EACCES" })
-      expect(fs.readdirSync(parent)).toEqual([])
-      const directory = yield* database()
-      const before = contentOf(directory)
-      for (const mode of [0o000, 0o555]) {
-        fs.chmodSync(directory, mode)
-        const answer = attempt(directory)
-        expect(answer).toMatchObject({ _tag: "PermissionDenied" })
-        expect(answer.message).toContain(directory)
-        fs.chmodSync(directory, 0o755)
+      const [directory, unwritable] = [yield* database(), yield* database()]
+      const before = [contentOf(directory), contentOf(unwritable)]
+      fs.chmodSync(directory, 0o000)
+      fs.chmodSync(unwritable, 0o555)
+      const paths = [path.join(parent, "db"), directory, unwritable]
+      const child = spawnSync(process.execPath, [url.fileURLToPath(new URL("./permission-child.ts", import.meta.url)), isRoot ? "65534" : "", ...paths], { encoding: "utf8" })
+      for (const one of [directory, unwritable, parent]) fs.chmodSync(one, 0o755)
+      expect(child.stderr).toBe("")
+      const answers: ReadonlyArray<{ readonly message: string }> = JSON.parse(child.stdout)
+      expect(answers).toHaveLength(3)
+      for (const [i, answer] of answers.entries()) {
+        expect(answer).toMatchObject({ _tag: "PermissionDenied", code: "EACCES" })
+        expect(answer.message).toContain(paths[i])
       }
-      expect(contentOf(directory)).toEqual(before)
+      expect(fs.readdirSync(parent)).toEqual([])
+      expect([contentOf(directory), contentOf(unwritable)]).toEqual(before)
       yield* Effect.scoped(Effect.flatMap(open(layerAt(directory)), (db) => Effect.map(scanned(db), (all) => expect(all).toHaveLength(201))))
     }))
 })

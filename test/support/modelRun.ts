@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { compareBytes } from "../../src/domain/keys/compareBytes.ts"
@@ -41,6 +42,10 @@ export type ModelOperation =
   | { readonly op: "fill"; readonly from: number; readonly count: number; readonly bytes: number; readonly space?: number }
   | { readonly op: "create" | "drop"; readonly space: number }
   | { readonly op: "snapshot" | "release" | "flush" | "compact" | "reopen" | "verify" }
+  /** Begun, and not waited for before the database is closed. */
+  | { readonly op: "flushBehind" | "compactBehind" }
+  /** To a directory of its own, which is opened and compared. */
+  | { readonly op: "checkpoint" }
   | { readonly op: "compactRange"; readonly from: HexKey; readonly to: HexKey }
 
 export type ModelScript = ReadonlyArray<ModelOperation>
@@ -101,6 +106,8 @@ export const runModel = (script: ModelScript, disk: Layer.Layer<Disk>, settings:
     let valueSeed = 0
     let at = 0
     const held: Array<Held> = []
+    const behind: Array<Fiber.Fiber<void, unknown>> = []
+    let copies = 0
 
     const applied = (writes: ReadonlyArray<readonly [ModelWrite, Uint8Array | undefined]>): Contents => {
       const next = new Map([...contents].map(([space, entries]) => [space, new Map(entries)] as const))
@@ -227,6 +234,16 @@ export const runModel = (script: ModelScript, disk: Layer.Layer<Disk>, settings:
             return yield* db.compact()
           case "compactRange":
             return operation.from <= operation.to ? yield* db.compact({ gte: bytesOf(operation.from), lt: bytesOf(operation.to) }) : undefined
+          case "flushBehind":
+          case "compactBehind":
+            behind.push(yield* Effect.forkDetach(operation.op === "flushBehind" ? db.flush : db.compact(), { startImmediately: true }))
+            return
+          case "checkpoint": {
+            const path = `/copy${++copies}`
+            yield* db.checkpoint(path)
+            yield* Effect.scoped(Effect.flatMap(openOn(disk, path, settings), (copy) => checkContents(copy, contents, what)))
+            return
+          }
           case "verify":
             return void (yield* db.verify)
           case "reopen":
@@ -235,15 +252,20 @@ export const runModel = (script: ModelScript, disk: Layer.Layer<Disk>, settings:
       })
 
     /** Everything, in both directions. */
-    const checkAll = (db: DatabaseShape, when: string) =>
+    const checkContents = (db: DatabaseShape, expectedOf: Contents, when: string) =>
       Effect.gen(function*() {
-        for (const [space, expected] of contents) {
+        for (const [space, expected] of expectedOf) {
           const reads: Reads = space === 0 ? db : yield* db.keyspace(spaceName(space))
           for (const reverse of [false, true]) {
             const entries = yield* Stream.runCollect(reads.scan({ reverse }))
             expectSameEntries(`${when}, keyspace ${space}, reverse ${reverse}`, entries.map(({ key, value }) => [key, value]), scanModel(expected, { reverse }))
           }
         }
+      })
+
+    const checkAll = (db: DatabaseShape, when: string) =>
+      Effect.gen(function*() {
+        yield* checkContents(db, contents, when)
         for (const { contents: then, snapshot } of held) {
           const entries = yield* Stream.runCollect(snapshot.scan())
           expectSameEntries(`${when}, snapshot ${snapshot.sequence}`, entries.map(({ key, value }) => [key, value]), scanModel(then.get(0)!, {}))
@@ -263,6 +285,7 @@ export const runModel = (script: ModelScript, disk: Layer.Layer<Disk>, settings:
           yield* take(operation, db)
         }
         yield* checkAll(db, `before closing, after operation ${at}`)
+        for (const fiber of behind.splice(0)) yield* Fiber.join(fiber)
         for (const { release } of held.splice(0)) yield* release
       }))
     }

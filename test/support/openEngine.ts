@@ -2,12 +2,14 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import type { OpenError } from "../../src/domain/errors.ts"
 import type { Options } from "../../src/domain/options/Options.ts"
 import * as DiskSimulated from "../../src/layers/disk/DiskSimulated.ts"
 import type { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
 import { RolloverBytes } from "../../src/layers/Manifest.ts"
+import { SequenceBlock } from "../../src/layers/Recovery.ts"
 import * as WorkersInProcess from "../../src/layers/WorkersInProcess.ts"
 import * as EntropyLayer from "../../src/layers/Entropy.ts"
 import * as LightningDb from "../../src/runtime/LightningDb.ts"
@@ -20,6 +22,8 @@ export const directory = "/db"
 export interface EngineSettings extends Omit<Partial<Options>, "path"> {
   readonly manifestRolloverBytes?: number
   readonly entropySeed?: number
+  /** Sequences reserved at a time: small, the reservation runs out under load. */
+  readonly sequenceBlock?: number
 }
 
 /** A memtable holds some hundred entries, a segment a few memtables, a table some blocks. */
@@ -38,10 +42,16 @@ export const smallOptions: Omit<Options, "path"> = {
 
 /** The engine over any `Disk`, until the scope closes. */
 export const openOn = (disk: Layer.Layer<Disk>, path: string, settings: EngineSettings = {}): Effect.Effect<DatabaseShape, OpenError, Scope.Scope> => {
-  const { entropySeed = 1, manifestRolloverBytes = 65_536, ...options } = settings
+  const { entropySeed = 1, manifestRolloverBytes = 65_536, sequenceBlock = 2 ** 28, ...options } = settings
   const platform = Layer.provideMerge(WorkersInProcess.layer, disk)
   const engine = LightningDb.layerCore({ ...smallOptions, ...options, path }, EntropyLayer.layerSeeded(entropySeed)).pipe(Layer.provide(platform))
-  return Layer.build(Layer.fresh(engine)).pipe(Effect.map((context) => Context.get(context, Database)), Effect.provideService(RolloverBytes, manifestRolloverBytes))
+  return Layer.build(Layer.fresh(engine)).pipe(
+    Effect.map((context) => Context.get(context, Database)),
+    Effect.provideService(RolloverBytes, manifestRolloverBytes),
+    Effect.provideService(SequenceBlock, sequenceBlock),
+    // What fails in these tests was made to fail.
+    Effect.provideService(References.MinimumLogLevel, "None")
+  )
 }
 
 export const openSimulated = (disk: SimulatedDisk, settings: EngineSettings = {}): Effect.Effect<DatabaseShape, OpenError, Scope.Scope> =>

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { compareBytes } from "../../src/domain/keys/compareBytes.ts"
@@ -106,6 +107,7 @@ export const recordRun = (
       promises.push({ events: trace.events.length, sequence, durability, by })
     }
     const held: Array<HeldSnapshot> = []
+    const behind: Array<Fiber.Fiber<void, unknown>> = []
 
     const checkReads = (reads: Pick<DatabaseShape, "scan">, sequence: number, what: string) =>
       Effect.gen(function*() {
@@ -145,6 +147,14 @@ export const recordRun = (
             return
           case "compact":
             yield* db.compact()
+            return
+          case "flushBehind": {
+            const through = acknowledged
+            behind.push(yield* Effect.forkDetach(Effect.tap(db.flush, () => Effect.sync(() => promise(through, "sync", "flush behind"))), { startImmediately: true }))
+            return
+          }
+          case "compactBehind":
+            behind.push(yield* Effect.forkDetach(db.compact(), { startImmediately: true }))
             return
           case "create": {
             yield* db.keyspace(step.keyspace)
@@ -198,6 +208,7 @@ export const recordRun = (
           }
           yield* take(step, db)
         }
+        for (const fiber of behind.splice(0)) yield* Fiber.join(fiber)
         for (const { release } of held.splice(0)) yield* release
         yield* checkReads(db, acknowledged, "the database before closing")
         const stats: DatabaseStats = yield* db.stats

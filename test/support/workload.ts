@@ -22,6 +22,9 @@ export type WorkloadStep =
   | { readonly step: "write"; readonly transactions: ReadonlyArray<WorkloadTransaction> }
   | { readonly step: "flush" }
   | { readonly step: "compact" }
+  /** Begun, and not waited for: what follows happens meanwhile. */
+  | { readonly step: "flushBehind" }
+  | { readonly step: "compactBehind" }
   | { readonly step: "create"; readonly keyspace: string }
   | { readonly step: "drop"; readonly keyspace: string }
   /** Taken, and held over what follows. */
@@ -66,7 +69,7 @@ const drawValueBytes = (prng: Prng, max: number, largeChance: number): number =>
   return kind < 0.05 ? 0 : drawInt(prng, Math.min(max, kind < 0.85 ? 48 : 400))
 }
 
-const weightsOfAll = { flush: 5, compact: 2, create: 3, drop: 2, snapshot: 2, release: 2, reopen: 1 } as const
+const weightsOfAll = { flush: 3, compact: 1, flushBehind: 4, compactBehind: 1, create: 3, drop: 2, snapshot: 2, release: 2, reopen: 1 } as const
 
 /** Draws a workload. The same seed and shape give the same steps. */
 export const drawWorkload = (seed: number, shape: WorkloadShape): ReadonlyArray<WorkloadStep> => {

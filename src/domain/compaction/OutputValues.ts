@@ -2,7 +2,7 @@ import type { EntryCursor } from "../EntryCursor.ts"
 import type { ValueFileMeta } from "../manifest/TableMeta.ts"
 import type { StepMachine } from "../steps.ts"
 import { ValueFileWriter } from "../values/ValueFileWriter.ts"
-import { encodeValuePointer } from "../values/ValuePointer.ts"
+import { valuePointerBytesMax, writeValuePointer } from "../values/ValuePointer.ts"
 import type { ValuePointer } from "../values/ValuePointer.ts"
 import type { JobTools, OutputPolicy } from "./JobSpec.ts"
 import type { OutputIds } from "./OutputIds.ts"
@@ -17,6 +17,8 @@ export class OutputValues {
   readonly #policy: OutputPolicy
   readonly #tools: JobTools
   readonly #ids: OutputIds
+  /** The last pointer, encoded. */
+  readonly #pointer = new Uint8Array(valuePointerBytesMax)
   #writer: ValueFileWriter | undefined = undefined
   #fileId = 0
   #isCreated = false
@@ -27,7 +29,7 @@ export class OutputValues {
     this.#ids = ids
   }
 
-  /** Writes the value at the cursor and returns its encoded pointer. */
+  /** Writes the value at the cursor and returns its encoded pointer, good until the next call. */
   *add(entry: EntryCursor): StepMachine<Uint8Array> {
     const { expiresAt, keyBytes, keyEnd, keyStart, keyspace, sequence, valueBytes, valueEnd, valueStart } = entry
     return yield* this.#added(this.#open().add(keyspace, keyBytes, keyStart, keyEnd, sequence, expiresAt, valueBytes, valueStart, valueEnd))
@@ -57,7 +59,7 @@ export class OutputValues {
       yield* this.#write(writer.takeOutput(), position)
     }
     if (writer.estimatedBytes >= this.#policy.valueFileBytesMax) yield* this.end()
-    return encodeValuePointer(pointer)
+    return this.#pointer.subarray(0, writeValuePointer(this.#pointer, 0, pointer))
   }
 
   /** Ends the current file, if there is one. */

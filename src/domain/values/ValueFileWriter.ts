@@ -22,6 +22,8 @@ export interface FinishedValueFile {
 }
 
 const chunkBytes = 256 * 1024
+/** A key no longer than this is copied by a loop: the call of `set`, and the view it needs, cost more. */
+const loopCopyBytesMax = 40
 const headBytesMax = recordStartBytes + 1 + 5 * varintBytesMax + 4
 
 /** Writes a value file: pure, buffers out. All bytes given are copied. Records may come in any order. */
@@ -68,8 +70,12 @@ export class ValueFileWriter {
     at = writeVarint(bytes, at, rawLength)
     writeU32(bytes, at, sum)
     at += 4
-    bytes.set(key.subarray(keyStart, keyEnd), at)
-    at += keyEnd - keyStart
+    if (keyEnd - keyStart > loopCopyBytesMax) {
+      bytes.set(key.subarray(keyStart, keyEnd), at)
+      at += keyEnd - keyStart
+    } else {
+      for (let i = keyStart; i < keyEnd; i++) bytes[at++] = key[i]!
+    }
     writeU32(bytes, start + 4, at - start)
     writeU32(bytes, start, this.#options.crc32(bytes.subarray(start + 4, at)))
     bytes.set(stored, at)

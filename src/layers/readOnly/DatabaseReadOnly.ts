@@ -3,7 +3,7 @@ import * as Layer from "effect/Layer"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
 import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
-import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError } from "../../domain/errors.ts"
+import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError, PathIsFile } from "../../domain/errors.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
@@ -37,6 +37,7 @@ const make = Effect.gen(function*() {
   const cache = new BlockCacheStore(options.cacheBytes - options.valueCacheBytes, options.blockBytes)
   const blank = yield* Effect.try({
     try: () => {
+      if (disk.sync.stat(directory)?.kind === "file") throw new PathIsFile({ path: directory })
       let tables: ReturnType<typeof makeTables> | undefined
       const opened = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
         tables?.close()

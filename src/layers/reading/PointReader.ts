@@ -97,8 +97,10 @@ export class PointReader {
       let from = 0
       let to = slots.length
       if (level > 0) {
-        from = slots.length === 1 ? 0 : firstNotBefore(slots, keyspace, key, keyStart, keyEnd)
-        to = Math.min(from + 1, to)
+        from = firstNotBefore(slots, keyspace, key, keyStart, keyEnd)
+        // The key may lie in a gap between tables: their bounds are at hand, where a filter's answer costs a walk to memory.
+        if (from === to || isBefore(slots[from]!, keyspace, key, keyStart, keyEnd)) continue
+        to = from + 1
       }
       for (let i = from; i < to; i++) {
         const slot = slots[i]!
@@ -124,6 +126,12 @@ export class PointReader {
     }
     return PointState.missing
   }
+}
+
+/** Whether the key lies before everything in the table. */
+const isBefore = (slot: TableSlot, keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number): boolean => {
+  const { smallest } = slot.meta
+  return (keyspace - smallest.keyspace || compareRanges(key, keyStart, keyEnd, smallest.key, 0, smallest.key.length)) < 0
 }
 
 /** The first table of a level whose last key is not before the key. */
