@@ -9,7 +9,7 @@ import {
 } from "../domain/errors.ts"
 import { describeType } from "../domain/keys/describeType.ts"
 import { Kind } from "../domain/keys/kinds.ts"
-import { entryBytes } from "../domain/memtable/Memtable.ts"
+import { entryBytes, type Memtable } from "../domain/memtable/Memtable.ts"
 import { Catalog } from "../services/Catalog.ts"
 import type { Durability, WriteOptions, WriteResult } from "../services/Database.ts"
 import { Disk } from "../services/Disk.ts"
@@ -137,7 +137,7 @@ const make = Effect.gen(function*() {
   const commit = (durability: Durability, sequenced: ((sequence: number) => () => void) | undefined): Effect.Effect<WriteResult, WriteError> | undefined => {
     const { count } = batch
     if (count === 0) return Effect.succeed({ sequence: wal.visibleSequence(), durability: disk.durable ? durability : "memory" })
-    const { hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
+    const { keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
     let bytes = 0
     for (let i = 0; i < count; i++) bytes += entryBytes(keyEnds[i]! - keyStarts[i]!, valueEnds[i]! - valueStarts[i]!, false)
     const memtable = memtables.makeRoom(bytes, count)
@@ -165,19 +165,12 @@ const make = Effect.gen(function*() {
     }
     builder.endTransaction()
     const sequence = wal.nextSequence()
-    for (let i = 0; i < count; i++) {
-      const kind = kinds[i]!
-      if (kind === Kind.rangeDelete) {
-        memtable.addRangeTombstone(
-          keyspaces[i]!, keyBytes.slice(keyStarts[i]!, keyEnds[i]!), valueBytes[i]!.slice(valueStarts[i]!, valueEnds[i]!), sequence
-        )
-        valueCache.raiseFloor(sequence, keyspaces[i]!)
-      } else {
-        memtable.insert(
-          keyspaces[i]!, hashes[i]!, keyBytes, keyStarts[i]!, keyEnds[i]!, kind, sequence, valueBytes[i]!, valueStarts[i]!, valueEnds[i]!, 0
-        )
-        valueCache.noteWrite(hashes[i]!, sequence)
-      }
+    try {
+      insert(memtable, sequence)
+    } catch (cause) {
+      // Room was reserved, so this is a broken rule of ours; what was encoded is half inserted, and no group may follow.
+      wal.abandon(cause)
+      throw cause
     }
     const takeBack = sequenced?.(sequence)
     userBytes += batch.bytes
@@ -193,6 +186,25 @@ const make = Effect.gen(function*() {
       if (answered === undefined) resume = register
       else register(answered)
     })
+  }
+
+  /** The batch becomes readable in the memtable, invisible until its group is written. */
+  const insert = (memtable: Memtable, sequence: number): void => {
+    const { count, hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
+    for (let i = 0; i < count; i++) {
+      const kind = kinds[i]!
+      if (kind === Kind.rangeDelete) {
+        memtable.addRangeTombstone(
+          keyspaces[i]!, keyBytes.slice(keyStarts[i]!, keyEnds[i]!), valueBytes[i]!.slice(valueStarts[i]!, valueEnds[i]!), sequence
+        )
+        valueCache.raiseFloor(sequence, keyspaces[i]!)
+      } else {
+        memtable.insert(
+          keyspaces[i]!, hashes[i]!, keyBytes, keyStarts[i]!, keyEnds[i]!, kind, sequence, valueBytes[i]!, valueStarts[i]!, valueEnds[i]!, 0
+        )
+        valueCache.noteWrite(hashes[i]!, sequence)
+      }
+    }
   }
 
   /** `slow`: give way once. */

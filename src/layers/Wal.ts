@@ -374,6 +374,7 @@ const make = Effect.gen(function*() {
       }
       work.openUnsafe()
     },
+    abandon: (cause) => poison(undefined, cause),
     visibleSequence: () => visible,
     durableSequence: () => durable,
     pendingBytes: () => pending.builder.payloadBytes,

@@ -29,6 +29,8 @@ export class Wal extends Context.Service<Wal, {
   readonly nextSequence: () => number
   /** Takes the transaction just encoded, with `nextSequence()`; `reply` is called once, when it is visible or failed. Cannot fail, cannot be withdrawn. */
   readonly submit: (sync: boolean, reply: (answer: CommitReply) => void) => void
+  /** The turn broke between encoding and `submit`: the group that was gathering cannot be trusted, and the log ends. */
+  readonly abandon: (cause: unknown) => void
   readonly visibleSequence: () => number
   /** Everything up to here is on stable storage. */
   readonly durableSequence: () => number

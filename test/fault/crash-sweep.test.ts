@@ -5,12 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { CrashReplayer } from "../../src/layers/disk/CrashReplayer.ts"
-import { drawInt, seededPrng } from "../../src/layers/disk/Prng.ts"
 import { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
-import { crashSweep, recoverDisk, type SweepOptions, type SweepReport } from "../support/crashSweep.ts"
-import { directory, type EngineSettings } from "../support/openEngine.ts"
-import { digestEverything, VerifiedFiles } from "../support/readEverything.ts"
+import { crashingOpens } from "../support/crashingOpens.ts"
+import { crashSweep, type SweepOptions, type SweepReport } from "../support/crashSweep.ts"
+import type { EngineSettings } from "../support/openEngine.ts"
 import { type RecordedRun, recordRun } from "../support/recordedRun.ts"
 import { secondLife } from "../support/secondLife.ts"
 import { drawWorkload, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
@@ -91,33 +89,9 @@ describe("crash sweep", () => {
     sweep(recorded, { seed: 17, randomStates: 2, nestedEvery: 80 })
   })
 
-  it("opens: each stopped at another of its operations, a hundred in a row lose nothing and leak no file", async () => {
+  it("opens: each stopped at another of its operations, scores in a row lose nothing and leak no file", async () => {
     const recorded = await run(19, { steps: 30, keys: 30, structureChance: 0.15, weights: { reopen: 0 } })
-    const replayer = new CrashReplayer(recorded.trace)
-    replayer.advanceTo(Math.floor(recorded.trace.events.length * 0.9))
-    const prng = seededPrng(19)
-    let disk = replayer.crash(prng, { mode: "random", next: { record: true } })
-    let shown = 0
-    let filesMax = 0
-    for (let i = 0; i < 100; i++) {
-      const recovered = recoverDisk(disk, i, 65_536)
-      const { manifest, memtables, visibleSequence } = recovered
-      expect(visibleSequence).toBeGreaterThanOrEqual(shown)
-      expect(digestEverything({ disk, directory, state: manifest.state, memtables, sequence: visibleSequence }, new VerifiedFiles())).toBe(recorded.oracle.digestAt(visibleSequence))
-      const events = disk.trace!.events.length
-      // The last of them ends: what it has shown has to stay.
-      const at = i % 10 === 9 ? events : drawInt(prng, events)
-      if (at === events) shown = visibleSequence
-      const inner = new CrashReplayer(disk.trace!)
-      inner.advanceTo(at)
-      disk = inner.crash(prng, { mode: i % 3 === 0 ? "worst" : "random", next: { record: true } })
-      filesMax = Math.max(filesMax, disk.list(directory).length)
-    }
-    recoverDisk(disk, 100, 65_536)
-    // One log, one manifest, CURRENT, and what the manifest names: everything else was removed.
-    const { state } = recoverDisk(disk, 101, 65_536).manifest
-    expect(disk.list(directory).length).toBeLessThanOrEqual(2 + state.segments.size + state.tables.size + state.valueFiles.size)
-    expect(filesMax).toBeLessThan(60)
+    for (const at of [0.3, 0.6, 0.9]) crashingOpens(recorded, { seed: longSeed + at * 10, at, opens: 50 })
   })
 
   it(

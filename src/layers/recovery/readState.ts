@@ -67,8 +67,9 @@ export const checkNamedFiles = (disk: SyncDisk, directory: string, state: Manife
  * The files of ours that the manifest does not name: what a crash left behind. Throws `Damage`, and so deletes nothing, where one of them cannot be such a left-over: an id
  * beyond the reservation, an epoch that no open of this manifest can have reached, or a segment of the manifest's own epoch with transactions that are in no table.
  */
-export const findOrphans = (disk: SyncDisk, directory: string, manifestId: number, state: ManifestState, listing: Listing): ReadonlyArray<string> => {
+export const findOrphans = (disk: SyncDisk, directory: string, manifestId: number, state: ManifestState, listing: Listing): Orphans => {
   const orphans: Array<string> = []
+  const rewritten: Array<string> = []
   for (const { id, kind, name } of listing.files) {
     const path = `${directory}/${name}`
     const named = kind === "log"
@@ -80,13 +81,20 @@ export const findOrphans = (disk: SyncDisk, directory: string, manifestId: numbe
       : id === manifestId
     if (named) continue
     if (id > state.fileIdsThrough) throw new Damage(path, 0, "Unexpected", `file id ${id} is beyond the ${state.fileIdsThrough} the manifest reserves`)
-    if (kind === "log") checkOrphanSegment(disk, path, state)
-    orphans.push(path)
+    if (kind === "log" && checkOrphanSegment(disk, path, state) === state.epoch + 1) rewritten.push(path)
+    else orphans.push(path)
   }
-  return orphans
+  return { orphans, rewritten }
 }
 
-const checkOrphanSegment = (disk: SyncDisk, path: string, state: ManifestState): void => {
+export interface Orphans {
+  readonly orphans: ReadonlyArray<string>
+  /** Segments of opens of this same manifest that crashed: of the epoch that the next open will have, too. */
+  readonly rewritten: ReadonlyArray<string>
+}
+
+/** The segment's epoch; undefined where its header cannot be read. */
+const checkOrphanSegment = (disk: SyncDisk, path: string, state: ManifestState): number | undefined => {
   const handle = disk.open(path, "read")
   try {
     const header = (() => {
@@ -98,13 +106,15 @@ const checkOrphanSegment = (disk: SyncDisk, path: string, state: ManifestState):
         throw cause
       }
     })()
-    if (header === undefined) return
-    if (header.epoch > state.epoch + 1) throw new Damage(path, 0, "Unexpected", `epoch ${header.epoch} in a directory of epoch ${state.epoch}`)
-    if (header.epoch !== state.epoch) return
+    if (header === undefined) return undefined
+    const { epoch } = header
+    if (epoch > state.epoch + 1) throw new Damage(path, 0, "Unexpected", `epoch ${epoch} in a directory of epoch ${state.epoch}`)
+    if (epoch !== state.epoch) return epoch
     const scan = scanSegment(crc32, header, { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) })
     if (scan.nextSequence !== undefined && scan.nextSequence - 1 > state.flushedThrough.sequence) {
       throw new Damage(path, 0, "Unexpected", `it holds transactions up to ${scan.nextSequence - 1} and the manifest does not name it`)
     }
+    return epoch
   } finally {
     handle.close()
   }

@@ -64,7 +64,7 @@ const rewriteBytesMax = 1 << 20
  * 1. Read CURRENT and the manifest; judge the log by the tail rule; replay what is not in tables.
  * 2. Write the new epoch beside the old one: a segment with the groups beyond the proven floor (written again: same sequences, same times), a manifest that seals the old
  *    segments at the floor. Sync everything, then ONE rename commits it.
- * 3. Only then remove what nothing names any more.
+ * 3. Only then remove what nothing names any more (but segments of opens that crashed, which are removed before the rename).
  *
  * Throws `Damage`, `IoFailure`, `ForeignDirectory`, `LogMoved`. Up to the rename nothing the old state needs is touched.
  */
@@ -74,6 +74,7 @@ export const recover = (input: RecoverInput): Recovered => {
   const listing = listDirectory(disk, directory)
   const content = readCurrentManifest(disk, directory, "write")
   let leftovers: ReadonlyArray<string>
+  let rewrittenBefore: ReadonlyArray<string> = []
   let old: ManifestState
   if (content === undefined) {
     if (listing.foreign.length > 0) throw new ForeignDirectory(directory, listing.foreign)
@@ -87,7 +88,7 @@ export const recover = (input: RecoverInput): Recovered => {
     })
   } else {
     old = content.state
-    leftovers = findOrphans(disk, directory, content.fileId, old, listing)
+    ;({ orphans: leftovers, rewritten: rewrittenBefore } = findOrphans(disk, directory, content.fileId, old, listing))
     checkNamedFiles(disk, directory, old)
   }
   input.raiseTime(old.engineTimeMs)
@@ -170,6 +171,9 @@ export const recover = (input: RecoverInput): Recovered => {
     } finally {
       currentHandle.close()
     }
+    // Segments of opens that crashed have this open's epoch. Were one there after the rename (its removal undone by a crash), it would look like a part of the log that the
+    // manifest forgot. The old manifest does not name them either, so they go first, for good.
+    for (const path of rewrittenBefore) disk.remove(path)
     disk.syncDirectory(directory)
     // A writer that the lock did not keep out would have grown the log meanwhile.
     for (const { handle: oldHandle, sizeBytes } of log.segments.map((s) => ({ handle: s.handle, sizeBytes: s.sizeBytes }))) {
