@@ -9,6 +9,8 @@ export const peakResidentBytes = (): number => {
 
 export interface Used {
   readonly seconds: number
+  /** User and system time of the main thread while the operations ran: what is left of `seconds` where the machine has nothing else to do. */
+  readonly mainCpuSeconds: number
   /** Of all threads of the process. */
   readonly userCpuSeconds: number
   readonly systemCpuSeconds: number
@@ -20,14 +22,22 @@ export interface Used {
 export class Usage {
   private readonly delay = monitorEventLoopDelay({ resolution: 1 })
   private readonly cpu = process.cpuUsage()
+  private readonly mainCpu = process.threadCpuUsage()
+  private mainCpuSeconds = 0
   private readonly startedMs = performance.now()
 
   constructor() {
     this.delay.enable()
   }
 
-  /** What was used so far, without an end to it. */
-  seconds(): number {
+  /** The operations are done; what follows is waiting until the rest is. Answers with the time so far. */
+  operationsDone(): number {
+    const { system, user } = process.threadCpuUsage(this.mainCpu)
+    this.mainCpuSeconds = (user + system) / 1e6
+    return this.seconds()
+  }
+
+  private seconds(): number {
     return (performance.now() - this.startedMs) / 1000
   }
 
@@ -38,6 +48,7 @@ export class Usage {
     const ms = (ns: number) => (this.delay.count === 0 ? 0 : Math.max(0, ns / 1e6 - 1))
     return {
       seconds,
+      mainCpuSeconds: this.mainCpuSeconds,
       userCpuSeconds: cpu.user / 1e6,
       systemCpuSeconds: cpu.system / 1e6,
       loopDelayP99Ms: ms(this.delay.percentile(99)),

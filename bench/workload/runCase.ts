@@ -57,7 +57,7 @@ export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, C
       Effect.gen(function*() {
         const usage = new Usage()
         const counted = yield* one.run({ db, inputs, operations })
-        const seconds = usage.seconds()
+        const seconds = usage.operationsDone()
         if (one.writes) yield* idle(db)
         const used = usage.stop()
         return { counted, seconds, used, stats: yield* db.stats, peakBytes: peakResidentBytes() }

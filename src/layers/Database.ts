@@ -177,7 +177,7 @@ const make = Effect.gen(function*() {
     Effect.gen(function*() {
       const bytes = yield* nameBytes(name)
       const closed = health.closed()
-      if (closed !== undefined) return yield* Effect.fail(closed)
+      if (closed !== undefined) return yield* closed
       const found = catalog.idOf(name)
       if (found !== undefined) return keyspaceNamed(found, name)
       return yield* catalogQueue.withPermit(Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {

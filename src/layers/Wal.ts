@@ -209,11 +209,15 @@ const make = Effect.gen(function*() {
     // Zeros spare each sync the growth of the file, and cost one write of the segment: worth it where syncs come often.
     zeroBytes = segmentSyncs * frequentSyncBytes > options.walSegmentBytes ? options.walSegmentBytes : 0
     segmentSyncs = 0
-    yield* Effect.forkIn(seal(old), scope)
+    // Not in the scope: a rotation while the last groups are drained would find it closed. The close waits for these itself.
+    const sealing = yield* Effect.forkDetach(seal(old), { startImmediately: true })
+    seals.add(sealing)
+    sealing.addObserver(() => seals.delete(sealing))
     wantPrepared.openUnsafe()
   })
 
-  // Seen through even while the database closes: the handle must be given back.
+  const seals = new Set<Fiber.Fiber<void>>()
+  // Seen through even while the database closes, and whatever comes of it the handle is given back.
   const seal = (old: LogSegment) =>
     Effect.uninterruptible(Effect.gen(function*() {
       const bytes = old.headerBytes + (old.position - old.basePosition)
@@ -223,10 +227,7 @@ const make = Effect.gen(function*() {
       }), () => {
         retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
       })
-      old.handle.close()
-    })).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
-
-  const scope = yield* Effect.scope
+    }).pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
 
   const commitGroups = Effect.gen(function*() {
     while (true) {
@@ -320,6 +321,7 @@ const make = Effect.gen(function*() {
     closing = true
     work.openUnsafe()
     yield* Fiber.await(owner)
+    yield* Fiber.awaitAll(seals)
     yield* Fiber.interrupt(preparer)
     yield* Fiber.interrupt(reserver)
     if (failure === undefined) {

@@ -91,7 +91,9 @@ describe("crash sweep", () => {
 
   it("opens: each stopped at another of its operations, scores in a row lose nothing and leak no file", async () => {
     const recorded = await run(19, { steps: 30, keys: 30, structureChance: 0.15, weights: { reopen: 0 } })
-    for (const at of [0.3, 0.6, 0.9]) crashingOpens(recorded, { seed: longSeed + at * 10, at, opens: 50 })
+    crashingOpens(recorded, { seed: longSeed, at: 0.9, opens: 50 })
+    // Once an open has gone through, nothing is left to be written again: many short rows see more than a long one.
+    for (let i = 1; i <= 120; i++) crashingOpens(recorded, { seed: longSeed + i, at: i / 120, opens: 6 })
   })
 
   it(

@@ -42,6 +42,8 @@ const audited = async (layer: Layer.Layer<Disk>, disk: SyncDisk, path: string, s
   })))
 }
 
+/** May be there or not: nothing here depends on it. */
+const systemCallTracer = "strace"
 const child = fileURLToPath(new URL("../support/strace-child.ts", import.meta.url))
 
 const withoutKeyspaces = { create: 0, drop: 0, snapshot: 0, release: 0, reopen: 0 }
@@ -109,7 +111,7 @@ describe("trace audit", () => {
     realDirectory(async (path) => {
       const marksPath = `${path}.marks`
       const output = `${path}.strace`
-      const ran = spawnSync("strace", ["-f", "-qq", "-y", "-s", "32", "-e", `trace=${tracedCalls}`, "-o", output, process.execPath, "--no-warnings", child, path, marksPath], { encoding: "utf8" })
+      const ran = spawnSync(systemCallTracer, ["-f", "-qq", "-y", "-s", "32", "-e", `trace=${tracedCalls}`, "-o", output, process.execPath, "--no-warnings", child, path, marksPath], { encoding: "utf8" })
       if (ran.error !== undefined || ran.status !== 0) {
         // Not installed, or tracing is forbidden here: the tests above saw the file handles.
         expect(ran.error !== undefined || /ptrace|PTRACE|not permitted/.test(ran.stderr), ran.stderr).toBe(true)

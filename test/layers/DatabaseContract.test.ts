@@ -31,4 +31,6 @@ const onDirectory = (name: string, compactionWorkers: number): DatabaseFixture =
 
 databaseContract(onDirectory("on a directory", 0))
 // A thread takes its time to start: the part of the contract that has most of flush and compaction in it.
-describe("Database: on a directory, with worker threads", () => snapshotsContract(onDirectory("with worker threads", 1)))
+describe("Database: on a directory, with worker threads", () => {
+  snapshotsContract(onDirectory("with worker threads", 1))
+})

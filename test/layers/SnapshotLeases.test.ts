@@ -69,15 +69,15 @@ describe("SnapshotLeases", () => {
   })
 
   it("a closed database ends every read", () => {
-    let closed: DatabaseClosed | undefined
+    const closedBy: Array<DatabaseClosed> = []
     let firsts = 0
-    const { leases } = make({ closed: () => closed, onFirst: () => firsts++ })
+    const { leases } = make({ closed: () => closedBy[0], onFirst: () => firsts++ })
     const lease = leases.open(1)
     const under = lease.under(() => undefined)
     leases.open(2)
     expect(firsts).toBe(1)
-    closed = new DatabaseClosed({})
-    expect(lease.check).toThrow(closed)
-    expect(under.check).toThrow(closed)
+    closedBy.push(new DatabaseClosed({}))
+    expect(lease.check).toThrow(closedBy[0])
+    expect(under.check).toThrow(closedBy[0])
   })
 })

@@ -89,6 +89,30 @@ describe("closing", () => {
       expect(last).toBe(2)
     }))
 
+  it.effect("while the log goes on into its next segment: the one before is sealed, and closed", () =>
+    Effect.gen(function*() {
+      const directory = newPath()
+      const scope = yield* Scope.make()
+      const db = yield* Scope.provide(onDirectory(directory, { memtableBytes: 1 << 20, durability: "sync" }), scope)
+      yield* db.put("first", "1")
+      for (let i = 0; i < 5; i++) yield* turn
+      // More than a segment holds, in groups that are still to be written when the close begins.
+      const pending: Array<Fiber.Fiber<unknown, unknown>> = []
+      for (let i = 0; i < 4; i++) {
+        for (let j = 0; j < 40; j++) pending.push(yield* Effect.forkDetach(db.put(`k${i}-${j}`, new Uint8Array(1000)), { startImmediately: true }))
+        yield* Effect.yieldNow
+      }
+      yield* Scope.close(scope, Exit.void)
+      expect(openFiles(directory)).toEqual([])
+      yield* Effect.forEach(pending, (fiber) => Fiber.join(fiber))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const again = yield* onDirectory(directory, { memtableBytes: 1 << 20 })
+        expect(yield* scanned(again)).toHaveLength(161)
+        expect((yield* again.stats).recovery).toMatchObject({ replayedTransactions: 161, cutBytes: 0, laterGroupsCut: 0 })
+        expect((yield* again.put("next", "1")).sequence).toBe(162)
+      }))
+    }))
+
   it.effect("under load, with jobs running, scans and snapshots open: no handle stays, and nothing acknowledged is lost", () =>
     Effect.gen(function*() {
       for (let round = 0; round < 6; round++) {

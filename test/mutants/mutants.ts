@@ -23,10 +23,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "acknowledge-early",
     file: "src/layers/Wal.ts",
-    find: `        if (sync) yield* datasync
-        publish(group, sync ? "sync" : "buffered")`,
-    replace: `        publish(group, sync ? "sync" : "buffered")
-        if (sync) yield* datasync`,
+    find: "if (sync) yield* datasync",
+    replace: `if (sync) {
+          publish(group, "sync")
+          yield* datasync
+          return
+        }`,
     test: { file: sweep, name: "crash sweep > log:" },
     invariant: "1: the answer comes before the sync has ended"
   },
@@ -97,8 +99,8 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "forget-lost-range",
     file: "src/layers/recovery/recover.ts",
-    find: "if (nextSequence > lastSequence + 1) state.lostRanges",
-    replace: "if (nextSequence < 0) state.lostRanges",
+    find: "if (nextSequence > lastSequence + 1)",
+    replace: "if (nextSequence < 0)",
     test: { file: sweep, name: "crash sweep > second life:" },
     invariant: "1: a gap in the sequences that nothing explains"
   },
@@ -163,18 +165,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "apply-edit-before-durable",
     file: "src/layers/Manifest.ts",
-    find: `        const exit = yield* Effect.exit(Effect.gen(function*() {
-          if (tail.lengthBytes > rolloverBytes) yield* rollOver
-          yield* append(next, encodeManifestEdit(crc32, tail, timed))
-        }))
-        if (Exit.isFailure(exit)) return yield* Effect.fail(fail(Cause.squash(exit.cause)))
-        applied?.(state)`,
-    replace: `        applied?.(next)
-        const exit = yield* Effect.exit(Effect.gen(function*() {
-          if (tail.lengthBytes > rolloverBytes) yield* rollOver
-          yield* append(next, encodeManifestEdit(crc32, tail, timed))
-        }))
-        if (Exit.isFailure(exit)) return yield* Effect.fail(fail(Cause.squash(exit.cause)))`,
+    find: "const next = applyEdit(state, timed)",
+    replace: `const next = applyEdit(state, timed)
+      applied?.(next)`,
     test: { file: sweep, name: "crash sweep > structure:" },
     invariant: "3: replaced tables are unlinked before the edit that drops them is durable"
   },
@@ -189,10 +182,12 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "audit-acknowledge-early",
     file: "src/layers/Wal.ts",
-    find: `        if (sync) yield* datasync
-        publish(group, sync ? "sync" : "buffered")`,
-    replace: `        publish(group, sync ? "sync" : "buffered")
-        if (sync) yield* datasync`,
+    find: "if (sync) yield* datasync",
+    replace: `if (sync) {
+          publish(group, "sync")
+          yield* datasync
+          return
+        }`,
     test: { file: audit, name: "trace audit > answers on the real disk" },
     invariant: "1: seen at the file handle, the answer comes before the datasync ended"
   },
@@ -336,5 +331,29 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "this.filled.push(this.active)",
     test: { file: "test/regression/scripts.test.ts" },
     invariant: "3: a flush of nothing takes the flushed sequence back"
+  },
+  {
+    name: "leave-segments-of-crashed-opens",
+    file: "src/layers/recovery/recover.ts",
+    find: "for (const path of rewrittenBefore) disk.remove(path)",
+    replace: "leftovers = [...leftovers, ...rewrittenBefore]",
+    test: { file: sweep, name: "crash sweep > opens:" },
+    invariant: "1: a healthy database is refused, because a crashed open left a segment of its epoch"
+  },
+  {
+    name: "cut-tables-without-entries",
+    file: "src/domain/compaction/OutputTables.ts",
+    find: "if (bound !== undefined) this.#keyspace = bound.keyspace",
+    replace: "",
+    test: { file: "test/regression/scripts.test.ts" },
+    invariant: "3: a flush of deleted keys asks for a table per key, and fails"
+  },
+  {
+    name: "seen-by-half",
+    file: "src/layers/TransactionManager.ts",
+    find: "leases.open(wal.visibleSequence(), onEnd, brief)",
+    replace: "leases.open(wal.nextSequence(), onEnd, brief)",
+    test: { file: "test/model/atomicity.test.ts" },
+    invariant: "6: a snapshot sees what is not visible yet, and changes"
   }
 ]

@@ -17,7 +17,7 @@ describe("regression", () => {
     { op: "flush" }
   ])
   agrees("a flush that keeps nothing of a keyspace but a range tombstone writes one table for it, not one for each key", [
-    { op: "fill", from: 0, count: 14, bytes: 63, space: 0 },
+    { op: "fill", from: 0, count: 90, bytes: 63, space: 0 },
     { op: "write", writes: [{ put: "62", bytes: 0, space: 0 }, { put: "ffff", bytes: 0, space: 0 }], buffered: false },
     { op: "write", writes: [{ from: "00", to: "663939", space: 0 }], buffered: false },
     { op: "flush" }

@@ -11,6 +11,7 @@ export const childOptions: Omit<Options, "path"> = {
   tableBytes: 131_072,
   levelBytesBase: 262_144,
   cacheBytes: 4 << 20,
+  // The writers have a thread for it in every other round.
   compactionWorkers: 0
 }
 

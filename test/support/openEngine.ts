@@ -14,7 +14,7 @@ import * as WorkersInProcess from "../../src/layers/WorkersInProcess.ts"
 import * as EntropyLayer from "../../src/layers/Entropy.ts"
 import * as LightningDb from "../../src/runtime/LightningDb.ts"
 import { Database, type DatabaseShape } from "../../src/services/Database.ts"
-import { Disk } from "../../src/services/Disk.ts"
+import type { Disk } from "../../src/services/Disk.ts"
 
 /** Of the simulated database. */
 export const directory = "/db"

@@ -30,7 +30,7 @@ process.stdout.write("loaded\n")
 await once(process.stdin, "data")
 
 const program = Effect.scoped(Effect.gen(function*() {
-  const db = Context.get(yield* Layer.build(layer({ path, ...childOptions })), Database)
+  const db = Context.get(yield* Layer.build(layer({ path, ...childOptions, compactionWorkers: Number(round) % 2 })), Database)
   note("open")
   const write = (writer: number) =>
     Effect.gen(function*() {

@@ -1,4 +1,4 @@
-import { Arc } from "./Arc.ts"
+import { Car } from "./Car.ts"
 import type { CachePolicy, MakeCachePolicy } from "./CachePolicy.ts"
 
 /** What an entry takes beside its bytes: its part of the tables here and in the policy. */
@@ -9,14 +9,15 @@ const ownOverheadBytes = 256
 const segmentBytes = 1 << 20
 
 const slotCountMin = 64
+const blockCountMin = 16
 
-export const arcPolicy: MakeCachePolicy = (capacity, contents) => new Arc(capacity, contents)
+export const carPolicy: MakeCachePolicy = (capacity, contents) => new Car(capacity, contents)
 
 const noBytes = new Uint8Array(0)
 const noFrame = -1
 
 /**
- * Verified, decompressed blocks of tables by (table id, number in the table), both unsigned 32-bit integers, within a budget of bytes.
+ * Verified, decompressed blocks of tables by (table id, number in the table), within a budget of bytes. The numbers of a table's blocks count from 0.
  *
  * Blocks of up to `frameBytes` lie in frames of one size within a few large arrays: an array object per block, which is never in the CPU's cache, costs a lookup as much as the
  * rest of it, and allocating one more than the rest of a miss. Larger blocks have arrays of their own.
@@ -41,9 +42,11 @@ export class BlockCache {
   private readonly freeFrames: Array<number> = []
   private frameCount = 0
 
-  /** Open addressing with linear probing from key to slot + 1; 0 is free. Deletion shifts back, so that no tombstones gather. */
-  private table = new Int32Array(slotCountMin * 2)
-  private mask = slotCountMin * 2 - 1
+  /**
+   * By table: slot + 1 of each block, 0 for none. Four bytes for each block there is, whether it is here or not; in return a lookup is one access, to an array that stays in
+   * the CPU's cache, where a hash table over all blocks costs two that do not.
+   */
+  private readonly tables = new Map<number, Int32Array>()
   /** Per slot: table id, block number. */
   private keys = new Uint32Array(slotCountMin * 2)
   /** Per slot: frame (-1 none), length (-1: not resident). */
@@ -54,7 +57,7 @@ export class BlockCache {
   private slotCount = 0
 
   /** `frameBytes`: the size that nearly all blocks have at most, such as the target size of leaves. */
-  constructor(capacityBytes: number, frameBytes: number, makePolicy: MakeCachePolicy = arcPolicy) {
+  constructor(capacityBytes: number, frameBytes: number, makePolicy: MakeCachePolicy = carPolicy) {
     this.frameBytes = frameBytes
     this.framesPerSegment = Math.max(1, Math.floor(segmentBytes / frameBytes))
     this.policy = makePolicy(capacityBytes, {
@@ -133,11 +136,12 @@ export class BlockCache {
     if (slot >= 0) this.removeSlot(slot)
   }
 
-  /** Forgets all blocks of a table that is gone. Walks all slots, about 0.1 ms for 60,000. */
+  /** Forgets all blocks of a table that is gone. */
   removeTable(tableId: number): void {
-    for (let slot = 0; slot < this.slotCount; slot++) {
-      if (this.keys[slot * 2] === tableId && this.slotOf(tableId, this.keys[slot * 2 + 1]!) === slot) this.removeSlot(slot)
-    }
+    const slots = this.tables.get(tableId)
+    if (slots === undefined) return
+    for (const slot of slots) if (slot > 0) this.removeSlot(slot - 1)
+    this.tables.delete(tableId)
   }
 
   /** Frames that are no longer needed are kept for later blocks. */
@@ -176,11 +180,8 @@ export class BlockCache {
   }
 
   private slotOf(tableId: number, block: number): number {
-    const { table, keys, mask } = this
-    for (let at = hash(tableId, block) & mask;; at = (at + 1) & mask) {
-      const slot = table[at]! - 1
-      if (slot < 0 || (keys[slot * 2] === tableId && keys[slot * 2 + 1] === block)) return slot
-    }
+    const slots = this.tables.get(tableId)
+    return slots === undefined || block >= slots.length ? -1 : slots[block]! - 1
   }
 
   private takeSlot(tableId: number, block: number): number {
@@ -195,9 +196,16 @@ export class BlockCache {
   }
 
   private enter(slot: number): void {
-    let at = hash(this.keys[slot * 2]!, this.keys[slot * 2 + 1]!) & this.mask
-    while (this.table[at] !== 0) at = (at + 1) & this.mask
-    this.table[at] = slot + 1
+    const tableId = this.keys[slot * 2]!
+    const block = this.keys[slot * 2 + 1]!
+    let slots = this.tables.get(tableId)
+    if (slots === undefined || block >= slots.length) {
+      const larger = new Int32Array(Math.max(blockCountMin, block + 1, slots === undefined ? 0 : slots.length * 2))
+      if (slots !== undefined) larger.set(slots)
+      slots = larger
+      this.tables.set(tableId, slots)
+    }
+    slots[block] = slot + 1
   }
 
   private letGo(slot: number): void {
@@ -210,22 +218,10 @@ export class BlockCache {
   }
 
   private freeSlot(slot: number): void {
-    const { table, keys, mask } = this
-    let hole = hash(keys[slot * 2]!, keys[slot * 2 + 1]!) & mask
-    while (table[hole] !== slot + 1) hole = (hole + 1) & mask
-    for (let at = (hole + 1) & mask; table[at] !== 0; at = (at + 1) & mask) {
-      const other = table[at]! - 1
-      const home = hash(keys[other * 2]!, keys[other * 2 + 1]!) & mask
-      // It may move back only if the hole lies on its way from home.
-      if (((at - home) & mask) < ((at - hole) & mask)) continue
-      table[hole] = other + 1
-      hole = at
-    }
-    table[hole] = 0
+    this.tables.get(this.keys[slot * 2]!)![this.keys[slot * 2 + 1]!] = 0
     this.freeSlots.push(slot)
   }
 
-  /** Doubles the room; at most half of the table is ever used. */
   private grow(): void {
     const keys = new Uint32Array(this.keys.length * 2)
     keys.set(this.keys)
@@ -233,17 +229,5 @@ export class BlockCache {
     const places = new Int32Array(keys.length)
     places.set(this.places)
     this.places = places
-    const used = this.table
-    this.table = new Int32Array(used.length * 2)
-    this.mask = this.table.length - 1
-    for (const entry of used) if (entry !== 0) this.enter(entry - 1)
   }
-}
-
-/** Neighbouring blocks and tables must spread: a finalizer of MurmurHash3 over both. */
-const hash = (tableId: number, block: number): number => {
-  let h = Math.imul(tableId, 0x9e3779b9) ^ Math.imul(block, 0x85ebca6b)
-  h ^= h >>> 16
-  h = Math.imul(h, 0xc2b2ae35)
-  return h ^ (h >>> 13)
 }

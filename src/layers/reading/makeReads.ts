@@ -12,7 +12,7 @@ import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
 import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/Database.ts"
-import type { Tables, Version } from "../../services/Tables.ts"
+import type { Tables } from "../../services/Tables.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
 import type { PointReader} from "./PointReader.ts";
@@ -128,6 +128,24 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     return lookup(key, target.view()) !== PointState.missing
   }
 
+  /** The view of this moment under a lease, with all it reads from pinned until that ends. */
+  const held = (brief: boolean): { readonly lease: SnapshotLease; readonly view: View } => {
+    const ends: Array<() => void> = []
+    // First, as it may refuse; the pins follow in the same step.
+    const lease = target.lease(() => {
+      for (const end of ends) end()
+    }, brief)
+    // Its fields may be those of the present: taken now, they stay as they are.
+    const view: View = { ...target.view(), sequence: lease.sequence }
+    // An older version is kept by the snapshot that reads it, under whose lease this one is.
+    if (view.version === tables.current()) {
+      const version = tables.pin()
+      ends.push(() => tables.unpin(version))
+    }
+    ends.push(parts.holdMemtables())
+    return { lease, view }
+  }
+
   /** The same without blocking: blocks come through the pool, and the view is pinned as long as that takes. `then` runs in the step in which the value was found. */
   const coldLookup = <A>(keys: ReadonlyArray<Key>, then: (state: PointState) => Effect.Effect<A, ReadError>): Effect.Effect<Array<A>, ReadError> =>
     Effect.acquireUseRelease(
@@ -135,17 +153,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
         attempt(() => {
           target.check()
           demandKeys(keys)
-          let pinned: Version | undefined
-          let letGo: (() => void) | undefined
-          const lease = target.lease(() => {
-            if (pinned !== undefined) tables.unpin(pinned)
-            letGo?.()
-          }, true)
-          const version = tables.pin()
-          pinned = version
-          letGo = parts.holdMemtables()
-          const view: View = { ...target.view(), version, sequence: lease.sequence }
-          return Effect.succeed({ lease, view })
+          return Effect.succeed(held(true))
         })
       ),
       ({ lease, view }) => {
@@ -187,18 +195,9 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
   const open = (range: ScanRange | undefined) => {
     target.check()
     const bounds = keyBounds(range)
-    let pinned: Version | undefined
-    let letGo: (() => void) | undefined
-    // First, as it may refuse; the pins follow in the same step.
-    const lease = target.lease(() => {
-      if (pinned !== undefined) tables.unpin(pinned)
-      letGo?.()
-    })
+    const { lease, view } = held(false)
     try {
-      const version = tables.pin()
-      pinned = version
-      letGo = parts.holdMemtables()
-      return { lease, reader: makeReader({ ...target.view(), version, sequence: lease.sequence }, bounds) }
+      return { lease, reader: makeReader(view, bounds) }
     } catch (cause) {
       lease.release()
       throw cause

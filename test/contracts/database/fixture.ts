@@ -39,4 +39,3 @@ export const settle = (db: DatabaseShape, place: (typeof places)[number]) =>
     if (place === "compacted") yield* Effect.andThen(db.flush, db.compact())
   })
 
-export const failure = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<E> => Effect.flip(effect) as Effect.Effect<E>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { Arc } from "../../../src/domain/cache/Arc.ts"
 import { BlockCache } from "../../../src/domain/cache/BlockCache.ts"
 
 const random = (seed: number) => {
@@ -64,9 +65,10 @@ describe("BlockCache", () => {
 
   it("keeps the first of two blocks put for one place", () => {
     const cache = new BlockCache(1 << 20, frame)
-    cache.put(4_000_000_000, 4_294_967_295, filled(10, 1))
-    expect(cache.place(4_000_000_000, 4_294_967_295, 10)).toBe(true)
-    expect(cache.copy(4_000_000_000, 4_294_967_295)).toEqual(filled(10, 1))
+    cache.put(4_000_000_000, 100_000, filled(10, 1))
+    expect(cache.place(4_000_000_000, 100_000, 10)).toBe(true)
+    expect(cache.copy(4_000_000_000, 100_000)).toEqual(filled(10, 1))
+    expect(cache.copy(4_000_000_000, 100_001)).toBeUndefined()
     expect(cache.count).toBe(1)
   })
 
@@ -79,10 +81,17 @@ describe("BlockCache", () => {
     }
   })
 
+  it("forgets a table it never had", () => {
+    const cache = new BlockCache(10 * weight, frame)
+    cache.put(1, 1, filled(10, 1))
+    cache.removeTable(2)
+    expect(cache.count).toBe(1)
+  })
+
   it.each([1, 2, 3, 4])("never gives a wrong block over random use (seed %i)", (seed) => {
     const next = random(seed)
     const capacity = 100 * weight
-    const cache = new BlockCache(capacity, frame)
+    const cache = seed % 2 === 0 ? new BlockCache(capacity, frame) : new BlockCache(capacity, frame, (bytes, contents) => new Arc(bytes, contents))
     const written = new Map<string, { readonly length: number; readonly byte: number }>()
     for (let step = 0; step < 20_000; step++) {
       const action = next(1000)
