@@ -19,7 +19,10 @@ import { Recovery } from "../services/Recovery.ts"
 import { attemptIo } from "./disk/fromSyncDisk.ts"
 import { crc32 } from "./crc32.ts"
 
-/** A manifest file longer than this is followed by a new one, which starts with the state as it is. Tests make it small, to see it happen. */
+/**
+ * After so many bytes of edits (or as many as the state itself takes, which a large database must not write again and again) a manifest file is followed by a new one, which
+ * starts with the state as it is. Tests make it small, to see it happen.
+ */
 export const RolloverBytes = Context.Reference<number>("lightning-db/layers/Manifest/RolloverBytes", { defaultValue: () => 1 << 20 })
 /** Ids that stay free for the next open, which may take them only from what is reserved already. */
 const fileIdsKeptFree = 4096
@@ -35,6 +38,8 @@ const make = Effect.gen(function*() {
   let handle: FileHandle = opened.handle
   let fileId = opened.fileId
   let tail = { lengthBytes: opened.lengthBytes, lastSum: opened.lastSum }
+  /** Of the file, without the edits since: what a new file would at least be as long as. */
+  let headBytes = opened.lengthBytes
   let currentInode = opened.currentInode
   let nextFileId = Math.max(fileId, opened.fileId) + 1
   let failure: ManifestError | undefined
@@ -75,6 +80,7 @@ const make = Effect.gen(function*() {
     handle = next
     fileId = id
     tail = { lengthBytes: encoded.lengthBytes, lastSum: encoded.lastSum }
+    headBytes = encoded.lengthBytes
     yield* Effect.ignore(disk.remove(oldPath))
   })
 
@@ -97,7 +103,7 @@ const make = Effect.gen(function*() {
       const next = applyEdit(state, timed)
       return Effect.gen(function*() {
         const exit = yield* Effect.exit(Effect.gen(function*() {
-          if (tail.lengthBytes > rolloverBytes) yield* rollOver
+          if (tail.lengthBytes - headBytes > Math.max(rolloverBytes, headBytes)) yield* rollOver
           yield* append(next, encodeManifestEdit(crc32, tail, timed))
         }))
         if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))

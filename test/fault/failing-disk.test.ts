@@ -19,7 +19,7 @@ const complaintsAfter = (disk: SimulatedDisk, run: FaultRun, seed: number): Read
 }
 
 /** A run takes some milliseconds. */
-const hangMs = 2000
+const hangMs = 10_000
 
 const outcomes = (run: FaultRun): ReadonlyArray<string> => [...new Set(run.attempts.map(({ outcome }) => outcome))]
 
@@ -59,6 +59,21 @@ describe("failing disk", () => {
     expect(run.readable?.slice(0, 5)).toEqual([0, 1, 2, 3, 4])
     expect(complaintsAfter(disk, run, 33)).toEqual([])
   })
+
+  for (const operation of ["open", "writev", "datasync"] as const) {
+    it(`tables that cannot be written (${operation}) for good: writers are told once no room is left, reading goes on, closing ends`, async () => {
+      const disk = new SimulatedDisk()
+      const run = await Effect.runPromise(runWithFaults(disk, [20, 20, 20, -20, 20, 20, 20, 20, 20], [{ match: { operation, path: /\.(?:table|values)$/ }, fault: { code: "ENOSPC" } }], { valueBytes: 1500 }), {
+        signal: AbortSignal.timeout(hangMs)
+      })
+      expect(outcomes(run)).toEqual(["Acknowledged", "WriteStalled"])
+      expect(run.health?.state).toBe("degraded")
+      expect(run.health?.reasons.join()).toContain("ENOSPC")
+      expect(run.maintenance).toEqual(["open and close: Acknowledged"])
+      expect(run.readable).toEqual(run.attempts.filter(({ outcome }) => outcome === "Acknowledged").map(({ number }) => number))
+      expect(complaintsAfter(disk, run, 34)).toEqual([])
+    })
+  }
 
   it("a second writer: once the lock is lost nothing is acknowledged any more", async () => {
     const disk = new SimulatedDisk()

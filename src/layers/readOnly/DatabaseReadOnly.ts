@@ -3,7 +3,7 @@ import * as Layer from "effect/Layer"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
 import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
-import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError, PathIsFile } from "../../domain/errors.ts"
+import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError, PathIsFile, TooManySnapshots } from "../../domain/errors.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
@@ -52,7 +52,10 @@ const make = Effect.gen(function*() {
   let opened = blank.opened
   const valueCache = new ValueCacheStore(options.valueCacheBytes, opened.sequence)
   let closed = false
-  const leases = new SnapshotLeases(clock.monotonicMs, options.snapshotLeaseMs, () => undefined)
+  const leases = new SnapshotLeases(clock.monotonicMs, options.snapshotLeaseMs, () => undefined, {
+    openMax: options.maxTransactions,
+    closed: () => closed ? new DatabaseClosed({ path: directory }) : undefined
+  })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(Math.max(1, Math.min(options.snapshotLeaseMs, 5000))), Effect.sync(() => leases.reap()))))
 
   const readCatalog = (version: Version, memtables: ReadonlyArray<Memtable>, sequence: number): Catalog["Service"] =>
@@ -99,7 +102,7 @@ const make = Effect.gen(function*() {
       if (!catalog.exists(keyspace)) throw new KeyspaceDropped({ name })
     },
     view: () => present,
-    lease: (onEnd) => leases.open(opened.sequence, onEnd)
+    lease: (onEnd, brief) => leases.open(opened.sequence, onEnd, brief)
   })
 
   const past = (keyspace: number, lease: SnapshotLease, view: View): ReadTarget => ({
@@ -109,17 +112,7 @@ const make = Effect.gen(function*() {
       lease.check()
     },
     view: () => view,
-    lease: (onEnd) => {
-      let ended = false
-      return {
-        ...lease,
-        release: () => {
-          if (ended) return
-          ended = true
-          onEnd()
-        }
-      }
-    }
+    lease: lease.under
   })
 
   const attemptRead = <A>(run: () => A) =>
@@ -134,11 +127,18 @@ const make = Effect.gen(function*() {
   const snapshotOf = (keyspace: number, name: string) =>
     Effect.gen(function*() {
       const { lease, view } = yield* Effect.acquireRelease(
-        attemptRead(() => {
-          latest(keyspace, name).check()
-          const version = tables.pin()
-          const view: View = { memtables: opened.memtables, version, sequence: opened.sequence, timeMs: clock.nowMs() }
-          return { view, lease: leases.open(opened.sequence, () => tables.unpin(version)) }
+        Effect.suspend(() => {
+          try {
+            latest(keyspace, name).check()
+            const version = tables.current()
+            // First, as it may refuse; the pin follows in the same step.
+            const lease = leases.open(opened.sequence, () => tables.unpin(version))
+            tables.pin()
+            const view: View = { memtables: opened.memtables, version, sequence: opened.sequence, timeMs: clock.nowMs() }
+            return Effect.succeed({ view, lease })
+          } catch (cause) {
+            return Effect.fail(cause instanceof TooManySnapshots ? cause : readError(cause))
+          }
         }),
         (held) => Effect.sync(held.lease.release)
       )

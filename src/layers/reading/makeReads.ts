@@ -118,8 +118,8 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     target.check()
     demandKeys(keys)
     const view = target.view()
-    const values = new Array<Uint8Array | undefined>(keys.length)
-    for (let i = 0; i < keys.length; i++) values[i] = valueAt(lookup(keys[i]!, view))
+    const values: Array<Uint8Array | undefined> = []
+    for (let i = 0; i < keys.length; i++) values.push(valueAt(lookup(keys[i]!, view)))
     return values
   }
 
