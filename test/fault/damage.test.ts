@@ -139,6 +139,20 @@ describe("damage", () => {
     expect(() => recoverDisk(disk, 43, 65_536)).toThrow(/missing/)
   })
 
+  it("gaps: a log that begins later than the tables end is damage", async () => {
+    const disk = new SimulatedDisk({ record: true })
+    const settings = { memtableBytes: 1 << 20, sequenceBlock: 2 ** 20 }
+    await Effect.runPromise(recordRun({ disk, steps: drawWorkload(46, { steps: 70, keys: 30, structureChance: 0, largeChance: 0.5 }), settings }))
+    const manifestId = decodeCurrent(crc32, "CURRENT", readWhole(disk, `${directory}/CURRENT`))
+    const path = `${directory}/${fileName("manifest", manifestId)}`
+    const { state } = readManifest(crc32, path, readWhole(disk, path))
+    const [oldest, ...rest] = state.segments.values()
+    expect(rest.length).toBeGreaterThan(0)
+    replace(disk, path, encodeManifest(crc32, manifestId, { ...state, segments: new Map(rest.map((segment) => [segment.fileId, segment])) }).bytes)
+    disk.remove(`${directory}/${fileName("log", oldest!.fileId)}`)
+    expect(() => recoverDisk(disk, 46, 1 << 20)).toThrow(/missing/)
+  })
+
   it("names: a table, a segment or a manifest that is missing, too short, or from elsewhere is refused by name, and nothing is removed", async () => {
     const { disk } = await closedDatabase(45)
     const names = disk.list(directory).filter((name) => /\.(?:table|values|manifest)$/.test(name))

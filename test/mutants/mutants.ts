@@ -355,5 +355,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     replace: "leases.open(wal.nextSequence(), onEnd, brief)",
     test: { file: "test/model/atomicity.test.ts" },
     invariant: "6: a snapshot sees what is not visible yet, and changes"
+  },
+  {
+    name: "forget-where-the-log-begins",
+    file: "src/layers/recovery/scanLog.ts",
+    find: "previous?.nextSequence ?? Math.min(first, flushed.sequence + 1)",
+    replace: "previous?.nextSequence ?? first",
+    test: { file: damage, name: "damage > gaps: a log" },
+    invariant: "5: transactions between the tables and the log are passed over in silence"
   }
 ]

@@ -119,10 +119,10 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
         return
       }
       checkGaps(path, state, scan.gaps)
-      if (previous?.nextSequence !== undefined) {
-        const first = scan.groups.at(0).firstSequence
-        if (first !== previous.nextSequence) checkGaps(path, state, [{ from: previous.nextSequence, to: first }])
-      }
+      const first = scan.groups.at(0).firstSequence
+      // The log begins where the tables end, or before: what lies between would have been in a segment that is not named any more.
+      const expected = previous?.nextSequence ?? Math.min(first, flushed.sequence + 1)
+      if (first !== expected) checkGaps(path, state, [{ from: expected, to: first }])
       segments.push({ meta, header, path, handle, sizeBytes: handle.sizeBytes(), scan })
       previous = scan
       endPosition = scan.endPosition!
