@@ -21,7 +21,16 @@ import { cases } from "./workload/cases.ts"
 import { type Figures, tableOf } from "./workload/Figures.ts"
 import { prepare, runCase, type Settings } from "./workload/runCase.ts"
 
-const engineOptions = ["memtableBytes", "cacheBytes", "valueCacheBytes", "blockBytes", "tableBytes", "compression", "compactionWorkers", "walSegmentBytes"] as const
+const engineOptions = [
+  "memtableBytes",
+  "cacheBytes",
+  "valueCacheBytes",
+  "blockBytes",
+  "tableBytes",
+  "compression",
+  "compactionWorkers",
+  "walSegmentBytes"
+] as const
 
 const { values } = parseArgs({
   options: {
@@ -45,10 +54,12 @@ const caseNamed = (name: string): Case => {
 }
 
 const given: Record<string, unknown> = values
-const options: Settings["options"] = Object.fromEntries(engineOptions.flatMap((name) => {
-  const value = given[name]
-  return value === undefined ? [] : [[name, Number.isNaN(Number(value)) ? value : Number(value)]]
-}))
+const options: Settings["options"] = Object.fromEntries(
+  engineOptions.flatMap((name) => {
+    const value = given[name]
+    return value === undefined ? [] : [[name, Number.isNaN(Number(value)) ? value : Number(value)]]
+  })
+)
 const settingsOf = (one: Case, directory: string): Settings => ({
   directory,
   entries: values.entries !== undefined ? Number(values.entries) : one.name === "fill1gb" ? 1 << 20 : 1_000_000,
@@ -56,11 +67,17 @@ const settingsOf = (one: Case, directory: string): Settings => ({
 })
 
 const child = (args: ReadonlyArray<string>, directory: string): string => {
-  const passed = process.argv.slice(2).filter((arg, i, all) => !["--runs", "--cases", "--directory", "--case"].some((name) => arg === name || all[i - 1] === name) && arg !== "--json")
-  const { status, stdout } = spawnSync(process.execPath, [...process.execArgv.filter((arg) => !arg.includes("prof")), fileURLToPath(import.meta.url), ...passed, ...args, "--directory", directory], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"]
-  })
+  const passed = process.argv
+    .slice(2)
+    .filter((arg, i, all) => !["--runs", "--cases", "--directory", "--case"].some((name) => arg === name || all[i - 1] === name) && arg !== "--json")
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [...process.execArgv.filter((arg) => !arg.includes("prof")), fileURLToPath(import.meta.url), ...passed, ...args, "--directory", directory],
+    {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"]
+    }
+  )
   if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}`)
   return stdout
 }

@@ -147,10 +147,13 @@ try {
   const result = new LookupResult()
   const get = (): Uint8Array | undefined =>
     reader.get(keyspace, keyHash(seed, key, 0, 16), key, 0, 16, sequenceMax, source, result) === Lookup.found
-      ? copy(result.bytes, result.valueStart, result.valueEnd) : undefined
+      ? copy(result.bytes, result.valueStart, result.valueEnd)
+      : undefined
 
-  console.log(`build ${(entryCount / buildMs / 1000).toFixed(2)} M/s; file ${(fileBytes / entryCount).toFixed(2)} B/entry; leaves ${reader.leafCount}; open ${openMs.toFixed(1)} ms; ` +
-    `in memory ${(reader.sizeBytes / entryCount).toFixed(2)} B/entry; cache ${cacheMiB} MiB, blocks ${blockBytes} B, ${hashIndex ? "tagged" : "untagged"}`)
+  console.log(
+    `build ${(entryCount / buildMs / 1000).toFixed(2)} M/s; file ${(fileBytes / entryCount).toFixed(2)} B/entry; leaves ${reader.leafCount}; open ${openMs.toFixed(1)} ms; ` +
+      `in memory ${(reader.sizeBytes / entryCount).toFixed(2)} B/entry; cache ${cacheMiB} MiB, blocks ${blockBytes} B, ${hashIndex ? "tagged" : "untagged"}`
+  )
   const rounds = 5
   const reads = Math.min(1_000_000, Math.max(100_000, entryCount))
   let state = 12345

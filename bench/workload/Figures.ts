@@ -37,7 +37,8 @@ export interface Figures {
   readonly system: { readonly node: string; readonly arch: string; readonly cpus: number; readonly load: number }
 }
 
-const rate = (value: number): string => (value >= 1e6 ? `${(value / 1e6).toFixed(2)} M/s` : value >= 1e3 ? `${(value / 1e3).toFixed(1)} K/s` : `${value.toFixed(0)} /s`)
+const rate = (value: number): string =>
+  value >= 1e6 ? `${(value / 1e6).toFixed(2)} M/s` : value >= 1e3 ? `${(value / 1e3).toFixed(1)} K/s` : `${value.toFixed(0)} /s`
 const mebibytes = (bytes: number): string => (bytes / (1 << 20)).toFixed(0)
 
 export const median = (values: ReadonlyArray<number>): number => {
@@ -46,7 +47,21 @@ export const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-const columns = ["case", "median", "lowest", "highest", "until idle", "main CPU µs/op", "all CPU µs/op", "VmHWM MiB", "loop p99 ms", "loop max ms", "reopen ms", "memtable + cache MiB", "durability"]
+const columns = [
+  "case",
+  "median",
+  "lowest",
+  "highest",
+  "until idle",
+  "main CPU µs/op",
+  "all CPU µs/op",
+  "VmHWM MiB",
+  "loop p99 ms",
+  "loop max ms",
+  "reopen ms",
+  "memtable + cache MiB",
+  "durability"
+]
 
 /** The table of all runs: a row for each case, medians over its runs. */
 export const tableOf = (figures: ReadonlyArray<Figures>): string => {
@@ -72,6 +87,10 @@ export const tableOf = (figures: ReadonlyArray<Figures>): string => {
     ]
   })
   const widths = columns.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)))
-  const line = (cells: ReadonlyArray<string>) => cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ").trimEnd()
+  const line = (cells: ReadonlyArray<string>) =>
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join("  ")
+      .trimEnd()
   return [line(columns), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n")
 }

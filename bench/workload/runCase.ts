@@ -39,22 +39,25 @@ const inputsOf = (one: Case, settings: Settings) => new Inputs(settings.entries,
 
 /** Loads what the case wants to find: all entries in tables of the lowest level. Best done in a process of its own, whose memory is not the case's. */
 export const prepare = (one: Case, settings: Settings): Effect.Effect<void, CaseError | OpenError> =>
-  one.start === "empty" ? Effect.void : withDatabase(optionsOf(one, settings), (db) =>
-    Effect.gen(function*() {
-      const inputs = inputsOf(one, settings)
-      yield* putInBatches(db, inputs, inputs.entries, (i) => i, 0, "buffered")
-      yield* db.flush
-      yield* db.compact()
-    }))
+  one.start === "empty"
+    ? Effect.void
+    : withDatabase(optionsOf(one, settings), (db) =>
+        Effect.gen(function* () {
+          const inputs = inputsOf(one, settings)
+          yield* putInBatches(db, inputs, inputs.entries, (i) => i, 0, "buffered")
+          yield* db.flush
+          yield* db.compact()
+        })
+      )
 
 /** Opens, runs and times, closes, reopens, validates. The database was prepared before. */
 export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, CaseError | OpenError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const options = optionsOf(one, settings)
     const inputs = inputsOf(one, settings)
     const operations = one.operations(settings.entries)
     const timed = (db: DatabaseShape) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const usage = new Usage()
         const counted = yield* one.run({ db, inputs, operations })
         const seconds = usage.operationsDone()

@@ -14,7 +14,7 @@ export const expectEqual = (what: string, found: unknown, expected: unknown): vo
 
 /** Calls `step` for 0 … count − 1, letting the event loop turn now and then as an application would. */
 export const inSlices = (count: number, step: (from: number, to: number) => void): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     for (let from = 0; from < count; from += sliceOperations) {
       step(from, Math.min(from + sliceOperations, count))
       yield* Effect.yieldNow
@@ -23,9 +23,14 @@ export const inSlices = (count: number, step: (from: number, to: number) => void
 
 /** Puts the entries `indexOf(0)`, `indexOf(1)`, … in batches, one after the other. The operations' objects are used again for each batch: the store copies them. */
 export const putInBatches = (
-  db: DatabaseShape, inputs: Inputs, count: number, indexOf: (i: number) => number, generation = 0, durability?: Durability
+  db: DatabaseShape,
+  inputs: Inputs,
+  count: number,
+  indexOf: (i: number) => number,
+  generation = 0,
+  durability?: Durability
 ): Effect.Effect<void, CaseError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const keys = Array.from({ length: batchOperations }, () => new Uint8Array(keyBytes))
     const operations: Array<{ type: "put"; key: Uint8Array; value: Uint8Array }> = keys.map((key) => ({ type: "put", key, value: key }))
     for (let from = 0; from < count; from += batchOperations) {
@@ -42,7 +47,7 @@ export const putInBatches = (
 
 /** Everything written so far is in tables and no compaction has anything left to do. */
 export const idle = (db: DatabaseShape): Effect.Effect<void, CaseError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* db.flush
     // Twice in a row: between two compactions there is a moment in which none runs.
     for (let quiet = 0; quiet < 2;) {
@@ -67,7 +72,7 @@ const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
 
 /** Every entry holds the value of its generation (undefined: is not there), and there are no others. */
 export const validateEntries = (run: Run, generationOf: (i: number, index: number) => number | undefined): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { db, inputs } = run
     const key = new Uint8Array(keyBytes)
     let present = 0
@@ -78,7 +83,8 @@ export const validateEntries = (run: Run, generationOf: (i: number, index: numbe
         const value = db.unsafe.get(key)
         const generation = generationOf(i, index)
         if (generation === undefined) expectEqual(`entry ${index}`, value, undefined)
-        else if (value === undefined || !sameBytes(value, inputs.value(index, generation))) throw new Error(`entry ${index}: its value is not what was written`)
+        else if (value === undefined || !sameBytes(value, inputs.value(index, generation)))
+          throw new Error(`entry ${index}: its value is not what was written`)
         else present++
       }
     })

@@ -15,9 +15,9 @@ const Cause = Schema.optional(Schema.Defect())
 const Text = Schema.optional(Schema.String)
 const Count = Schema.optional(Schema.Finite)
 
-const because = (detail: string | undefined): string => detail === undefined || detail === "" ? "" : ` (${detail})`
+const because = (detail: string | undefined): string => (detail === undefined || detail === "" ? "" : ` (${detail})`)
 
-const inBatch = (index: number | undefined): string => index === undefined ? "" : ` of operation ${index}`
+const inBatch = (index: number | undefined): string => (index === undefined ? "" : ` of operation ${index}`)
 
 /* What the caller handed in ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -34,10 +34,14 @@ export class InvalidKey extends Schema.TaggedError<InvalidKey>("lightning-db/Inv
   override get message(): string {
     const where = inBatch(this.index)
     switch (this.reason) {
-      case "Empty": return `The key${where} is empty. A key has at least one byte.`
-      case "TooLong": return `The key${where} has ${this.lengthBytes ?? "too many"} bytes. Keep keys at ${keyBytesMax} bytes or fewer, for example by hashing the long part.`
-      case "LoneSurrogate": return `The key${where} holds a lone surrogate, which has no UTF-8 form. Use a well-formed string (see String.prototype.toWellFormed) or a Uint8Array.`
-      case "WrongType": return `The key${where} is ${this.found ?? "of another type"}. Use a string or a Uint8Array.`
+      case "Empty":
+        return `The key${where} is empty. A key has at least one byte.`
+      case "TooLong":
+        return `The key${where} has ${this.lengthBytes ?? "too many"} bytes. Keep keys at ${keyBytesMax} bytes or fewer, for example by hashing the long part.`
+      case "LoneSurrogate":
+        return `The key${where} holds a lone surrogate, which has no UTF-8 form. Use a well-formed string (see String.prototype.toWellFormed) or a Uint8Array.`
+      case "WrongType":
+        return `The key${where} is ${this.found ?? "of another type"}. Use a string or a Uint8Array.`
     }
   }
 }
@@ -55,9 +59,12 @@ export class InvalidValue extends Schema.TaggedError<InvalidValue>("lightning-db
   override get message(): string {
     const where = inBatch(this.index)
     switch (this.reason) {
-      case "TooLarge": return `The value${where} has ${this.lengthBytes === undefined ? "more" : `${this.lengthBytes} bytes, more`} than the limit of ${this.bytesMax} bytes. Split it over several keys, or open the database with a larger valueBytesMax.`
-      case "LoneSurrogate": return `The value${where} holds a lone surrogate, which has no UTF-8 form. Use a well-formed string (see String.prototype.toWellFormed) or a Uint8Array.`
-      case "WrongType": return `The value${where} is ${this.found ?? "of another type"}. Use a string or a Uint8Array.`
+      case "TooLarge":
+        return `The value${where} has ${this.lengthBytes === undefined ? "more" : `${this.lengthBytes} bytes, more`} than the limit of ${this.bytesMax} bytes. Split it over several keys, or open the database with a larger valueBytesMax.`
+      case "LoneSurrogate":
+        return `The value${where} holds a lone surrogate, which has no UTF-8 form. Use a well-formed string (see String.prototype.toWellFormed) or a Uint8Array.`
+      case "WrongType":
+        return `The value${where} is ${this.found ?? "of another type"}. Use a string or a Uint8Array.`
     }
   }
 }
@@ -160,8 +167,10 @@ export class LockLost extends Schema.TaggedError<LockLost>("lightning-db/LockLos
   detail: Text
 }) {
   override get message(): string {
-    return `The lock of the database at ${this.path} was lost${because(this.detail)}. Writing has stopped and the last writes may or may not be kept. `
-      + "Make sure that nothing copies or removes files of a live database, then reopen and read back what was written last."
+    return (
+      `The lock of the database at ${this.path} was lost${because(this.detail)}. Writing has stopped and the last writes may or may not be kept. ` +
+      "Make sure that nothing copies or removes files of a live database, then reopen and read back what was written last."
+    )
   }
 }
 
@@ -200,8 +209,10 @@ export class WriteStalled extends Schema.TaggedError<WriteStalled>("lightning-db
   waitedMs: Count
 }) {
   override get message(): string {
-    return `The write waited${this.waitedMs === undefined ? "" : ` ${Math.round(this.waitedMs)} ms`} for flush or compaction, which cannot go on${because(this.detail)}. `
-      + "Nothing was written. See health for the reason; repeat the write when it is gone."
+    return (
+      `The write waited${this.waitedMs === undefined ? "" : ` ${Math.round(this.waitedMs)} ms`} for flush or compaction, which cannot go on${because(this.detail)}. ` +
+      "Nothing was written. See health for the reason; repeat the write when it is gone."
+    )
   }
 }
 
@@ -332,13 +343,36 @@ export type ScanError = InvalidRange | SnapshotError
 
 /** `put`, `delete`, `write`. `InvalidOptions` is for the options of the write itself. */
 export type WriteError =
-  | InvalidKey | InvalidValue | InvalidRange | InvalidBatch | BatchTooLarge | InvalidOptions | InvalidKeyspaceName | KeyspaceNotFound | KeyspaceDropped
-  | DatabaseClosed | DatabaseReadOnly | DatabasePoisoned | CommitOutcomeUnknown | LockLost | WriteStalled | DiskFull
+  | InvalidKey
+  | InvalidValue
+  | InvalidRange
+  | InvalidBatch
+  | BatchTooLarge
+  | InvalidOptions
+  | InvalidKeyspaceName
+  | KeyspaceNotFound
+  | KeyspaceDropped
+  | DatabaseClosed
+  | DatabaseReadOnly
+  | DatabasePoisoned
+  | CommitOutcomeUnknown
+  | LockLost
+  | WriteStalled
+  | DiskFull
 
 /** `flush`, `compact`, `checkpoint`, `verify`. */
 export type MaintenanceError =
-  | InvalidKey | InvalidRange | InvalidKeyspaceName | KeyspaceNotFound | KeyspaceDropped
-  | DatabaseClosed | DatabaseReadOnly | DatabasePoisoned | LockLost | PathExists | FileError
+  | InvalidKey
+  | InvalidRange
+  | InvalidKeyspaceName
+  | KeyspaceNotFound
+  | KeyspaceDropped
+  | DatabaseClosed
+  | DatabaseReadOnly
+  | DatabasePoisoned
+  | LockLost
+  | PathExists
+  | FileError
 
 /** Every error of the package. */
 export type LightningError = OpenError | ScanError | WriteError | MaintenanceError
@@ -347,9 +381,15 @@ export type LightningError = OpenError | ScanError | WriteError | MaintenanceErr
 
 const fromIoFailure = (e: IoFailure): DiskFull | PermissionDenied | DiskError => {
   switch (e.code) {
-    case "ENOSPC": case "EDQUOT": return new DiskFull({ path: e.path, code: e.code })
-    case "EACCES": case "EPERM": case "EROFS": return new PermissionDenied({ operation: e.operation, path: e.path, code: e.code })
-    default: return new DiskError({ operation: e.operation, path: e.path, code: e.code })
+    case "ENOSPC":
+    case "EDQUOT":
+      return new DiskFull({ path: e.path, code: e.code })
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new PermissionDenied({ operation: e.operation, path: e.path, code: e.code })
+    default:
+      return new DiskError({ operation: e.operation, path: e.path, code: e.code })
   }
 }
 
@@ -362,7 +402,8 @@ const fromDamage = (e: Damage): CorruptFile | UnsupportedFormat =>
 export const fromFailure = (e: unknown): FileError => {
   if (e instanceof Damage) return fromDamage(e)
   if (e instanceof IoFailure) return fromIoFailure(e)
-  if (e instanceof CorruptFile || e instanceof UnsupportedFormat || e instanceof DiskFull || e instanceof PermissionDenied || e instanceof DiskError) return e
+  if (e instanceof CorruptFile || e instanceof UnsupportedFormat || e instanceof DiskFull || e instanceof PermissionDenied || e instanceof DiskError)
+    return e
   throw e
 }
 

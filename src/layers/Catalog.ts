@@ -84,7 +84,7 @@ export const readRows = (tables: Tables["Service"], view: View): ReadonlyArray<C
   return rows
 }
 
-const load = Effect.gen(function*() {
+const load = Effect.gen(function* () {
   const tables = yield* Tables
   const memtables = yield* Memtables
   const { directory, visibleSequence } = yield* Recovery

@@ -3,7 +3,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import { type Claim, claimOf, type CompactionPlan, type MergePlan, type MovePlan, type DropPlan, splitMerge } from "../domain/compaction/CompactionPlan.ts"
+import {
+  type Claim,
+  claimOf,
+  type CompactionPlan,
+  type MergePlan,
+  type MovePlan,
+  type DropPlan,
+  splitMerge
+} from "../domain/compaction/CompactionPlan.ts"
 import type { JobResult } from "../domain/compaction/JobSpec.ts"
 import { defaultPickerOptions, pickCompaction, pickManual, type PickerState } from "../domain/compaction/picker.ts"
 import { DatabaseClosed, DatabasePoisoned, fromFailure, type MaintenanceError } from "../domain/errors.ts"
@@ -31,7 +39,7 @@ const bytesOf = (tables: ReadonlyArray<TableMeta>): number => tables.reduce((sum
 
 const condition = "compaction"
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const options = yield* EngineOptions
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
@@ -85,7 +93,8 @@ const make = Effect.gen(function*() {
       let bytes = 0
       for (const input of plan.inputs) bytes += bytesOf(input.tables)
       for (const file of plan.rewriteValueFiles) bytes += file.fileBytes
-      const outputs = 16 + 2 * Math.ceil(bytes / options.tableBytes) + plan.inputs.reduce((sum, input) => sum + input.tables.length, 0) + plan.grandparents.length
+      const outputs =
+        16 + 2 * Math.ceil(bytes / options.tableBytes) + plan.inputs.reduce((sum, input) => sum + input.tables.length, 0) + plan.grandparents.length
       return Effect.flatMap(manifest.takeFileIds(outputs), (outputIds) =>
         workers.compact(directory, {
           inputs: plan.inputs,
@@ -100,23 +109,27 @@ const make = Effect.gen(function*() {
           lingering: tables.lingering(),
           outputIds,
           policy: outputPolicy(options, manifest.state())
-        }))
+        })
+      )
     })
 
   const merge = (plan: MergePlan<TableMeta>) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const snapshots = transactions.stripes()
       const inputs = plan.inputs.flatMap((input) => input.tables)
       const ranges = parallel > 1 && bytesOf(inputs) >= splitBytesMin ? splitMerge(plan, parallel) : [undefined]
-      const results: ReadonlyArray<JobResult> = yield* Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots), { concurrency: ranges.length }).pipe(
-        jobRetries(health, condition)
+      const results: ReadonlyArray<JobResult> = yield* Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots), {
+        concurrency: ranges.length
+      }).pipe(jobRetries(health, condition))
+      yield* manifest.commit(
+        (state) => ({
+          removeTables: inputs.map((table) => table.fileId),
+          addTables: results.flatMap((result) => result.tables),
+          addValueFiles: results.flatMap((result) => result.valueFiles),
+          historyFrom: historyFrom(state, inputs, snapshots[0]!, catalog)
+        }),
+        (state) => tables.install(state)
       )
-      yield* manifest.commit((state) => ({
-        removeTables: inputs.map((table) => table.fileId),
-        addTables: results.flatMap((result) => result.tables),
-        addValueFiles: results.flatMap((result) => result.valueFiles),
-        historyFrom: historyFrom(state, inputs, snapshots[0]!, catalog)
-      }), (state) => tables.install(state))
       stats.count++
       for (const result of results) {
         stats.bytesRead += result.stats.bytesRead
@@ -125,19 +138,25 @@ const make = Effect.gen(function*() {
     })
 
   const move = (plan: MovePlan<TableMeta>) =>
-    Effect.gen(function*() {
-      yield* manifest.commit(() => ({
-        removeTables: plan.tables.map((table) => table.fileId),
-        addTables: plan.tables.map((table) => ({ ...table, level: plan.targetLevel }))
-      }), (state) => tables.install(state))
+    Effect.gen(function* () {
+      yield* manifest.commit(
+        () => ({
+          removeTables: plan.tables.map((table) => table.fileId),
+          addTables: plan.tables.map((table) => ({ ...table, level: plan.targetLevel }))
+        }),
+        (state) => tables.install(state)
+      )
       stats.trivialMoves++
     })
 
   const drop = (plan: DropPlan<TableMeta>) =>
-    manifest.commit(() => ({
-      removeTables: plan.tables.map(({ table }) => table.fileId),
-      removeValueFiles: plan.valueFiles.map((file) => file.fileId)
-    }), (state) => tables.install(state))
+    manifest.commit(
+      () => ({
+        removeTables: plan.tables.map(({ table }) => table.fileId),
+        removeValueFiles: plan.valueFiles.map((file) => file.fileId)
+      }),
+      (state) => tables.install(state)
+    )
 
   const perform = (plan: CompactionPlan<TableMeta>): Effect.Effect<void, JobError | ManifestError> =>
     plan.type === "merge" ? merge(plan) : plan.type === "move" ? move(plan) : drop(plan)
@@ -160,23 +179,25 @@ const make = Effect.gen(function*() {
    * for ever; reads still answer, with the error where the damage is.
    */
   const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim): Effect.Effect<void, JobError | ManifestError> =>
-    Effect.onExit(perform(plan), (exit) => Effect.sync(() => {
-      if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) && health.refusal() === undefined) {
-        const cause = Cause.squash(exit.cause)
-        const where = cause instanceof Damage ? cause.file : plan.type
-        const detail = cause instanceof Error ? cause.message : String(cause)
-        quarantined = [...quarantined, { claim, error: cause instanceof Damage ? fromFailure(cause) : new DatabasePoisoned({ detail }) }]
-        health.degrade(`${condition} of ${where}`, `compaction cannot go on: ${detail}`)
-      }
-      claims = claims.filter((other) => other !== claim)
-      stats.running--
-      jobsEnded++
-      const told = listeners
-      listeners = []
-      for (const listener of told) listener()
-      transactions.roomChanged()
-      nudge()
-    }))
+    Effect.onExit(perform(plan), (exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) && health.refusal() === undefined) {
+          const cause = Cause.squash(exit.cause)
+          const where = cause instanceof Damage ? cause.file : plan.type
+          const detail = cause instanceof Error ? cause.message : String(cause)
+          quarantined = [...quarantined, { claim, error: cause instanceof Damage ? fromFailure(cause) : new DatabasePoisoned({ detail }) }]
+          health.degrade(`${condition} of ${where}`, `compaction cannot go on: ${detail}`)
+        }
+        claims = claims.filter((other) => other !== claim)
+        stats.running--
+        jobsEnded++
+        const told = listeners
+        listeners = []
+        for (const listener of told) listener()
+        transactions.roomChanged()
+        nudge()
+      })
+    )
 
   const nudge = () => {
     heldAt = undefined
@@ -185,22 +206,27 @@ const make = Effect.gen(function*() {
       const plan = pickCompaction(pickerState(manifest.state(), snapshots), pickerOptions)
       if (plan === undefined) {
         // Would there be something to do, were it not for the snapshots? Then their end is worth another look.
-        if (snapshots.length > 1 && pickCompaction(pickerState(manifest.state(), snapshots.slice(-1)), pickerOptions) !== undefined) heldAt = snapshots[0]!
+        if (snapshots.length > 1 && pickCompaction(pickerState(manifest.state(), snapshots.slice(-1)), pickerOptions) !== undefined)
+          heldAt = snapshots[0]!
         return
       }
-      run(claimed(plan, take(plan)).pipe(
-        Effect.tapCause((cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("a compaction failed", cause)),
-        Effect.ignoreCause
-      ))
+      run(
+        claimed(plan, take(plan)).pipe(
+          Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("a compaction failed", cause))),
+          Effect.ignoreCause
+        )
+      )
     }
   }
   transactions.onRelease(() => {
     if (heldAt !== undefined && transactions.stripes()[0]! > heldAt) nudge()
   })
 
-  yield* Effect.addFinalizer(() => Effect.sync(() => {
-    closing = true
-  }))
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closing = true
+    })
+  )
 
   /** One try: the plan is picked and claimed in the step that begins it, which nothing may come between. */
   const compactNow = (range: CompactionRange): Effect.Effect<"done" | "busy", MaintenanceError> =>
@@ -209,10 +235,16 @@ const make = Effect.gen(function*() {
         if (closing) return Effect.fail(new DatabaseClosed({}))
         const refusal = health.refusal()
         if (refusal !== undefined) return Effect.fail(refusal)
-        const keyRange = range.keyspace === undefined ? {} : {
-          from: { keyspace: range.keyspace, key: range.lower ?? new Uint8Array(0) },
-          to: range.upper === undefined ? { keyspace: range.keyspace + 1, key: new Uint8Array(0) } : { keyspace: range.keyspace, key: range.upper }
-        }
+        const keyRange =
+          range.keyspace === undefined
+            ? {}
+            : {
+                from: { keyspace: range.keyspace, key: range.lower ?? new Uint8Array(0) },
+                to:
+                  range.upper === undefined
+                    ? { keyspace: range.keyspace + 1, key: new Uint8Array(0) }
+                    : { keyspace: range.keyspace, key: range.upper }
+              }
         const plan = pickManual(pickerState(manifest.state(), transactions.stripes()), keyRange, pickerOptions)
         if (plan === undefined) return Effect.succeed("done" as const)
         if (plan !== "busy") return Effect.as(Effect.mapError(restore(claimed(plan, take(plan))), publicError), "done" as const)
@@ -226,7 +258,9 @@ const make = Effect.gen(function*() {
   const compactWhenFree = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
     Effect.suspend(() => {
       const seen = jobsEnded
-      return Effect.flatMap(compactNow(range), (answer) => answer === "done" ? Effect.void : Effect.andThen(jobEndedAfter(seen), compactWhenFree(range)))
+      return Effect.flatMap(compactNow(range), (answer) =>
+        answer === "done" ? Effect.void : Effect.andThen(jobEndedAfter(seen), compactWhenFree(range))
+      )
     })
 
   /** Ends when every job has that runs now. */
@@ -243,10 +277,11 @@ const make = Effect.gen(function*() {
     Effect.acquireUseRelease(
       Effect.sync(() => manualWaiting++),
       () => compactWhenFree(range),
-      () => Effect.sync(() => {
-        manualWaiting--
-        nudge()
-      })
+      () =>
+        Effect.sync(() => {
+          manualWaiting--
+          nudge()
+        })
     ).pipe(
       // What the outputs made superfluous is let go of by jobs of its own, which are quick.
       Effect.andThen(settled)

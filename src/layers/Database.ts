@@ -6,9 +6,18 @@ import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
-import type { InvalidKeyspaceName} from "../domain/errors.ts";
+import type { InvalidKeyspaceName } from "../domain/errors.ts"
 import {
-  fromReadFailure, InvalidOptions, InvalidRange, KeyspaceDropped, KeyspaceNotFound, type MaintenanceError, type ReadError, type SnapshotError, TooManySnapshots, type WriteError
+  fromReadFailure,
+  InvalidOptions,
+  InvalidRange,
+  KeyspaceDropped,
+  KeyspaceNotFound,
+  type MaintenanceError,
+  type ReadError,
+  type SnapshotError,
+  TooManySnapshots,
+  type WriteError
 } from "../domain/errors.ts"
 import { encodeId, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { KeyEncoder } from "../domain/keys/encodeKey.ts"
@@ -38,7 +47,7 @@ import { verifyVersion } from "./maintenance/verifyVersion.ts"
 import { makeReads, type ReadParts, readError, type ReadTarget } from "./reading/makeReads.ts"
 import { PointReader } from "./reading/PointReader.ts"
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
@@ -136,7 +145,7 @@ const make = Effect.gen(function*() {
     })
 
   const snapshotOf = (keyspace: number, name: string) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const lease = yield* Effect.acquireRelease(openLease(keyspace, name), (held) => Effect.sync(held.release))
       // Names as they are now: a keyspace dropped later is still read by this snapshot.
       const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
@@ -174,42 +183,51 @@ const make = Effect.gen(function*() {
     Effect.try({ try: () => keyspaceNameBytes(name), catch: (cause) => cause as InvalidKeyspaceName })
 
   const keyspace: DatabaseShape["keyspace"] = (name) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bytes = yield* nameBytes(name)
       const closed = health.closed()
       if (closed !== undefined) return yield* closed
       const found = catalog.idOf(name)
       if (found !== undefined) return keyspaceNamed(found, name)
-      return yield* catalogQueue.withPermit(Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
-        const known = catalog.idOf(name)
-        if (known !== undefined) return Effect.succeed(keyspaceNamed(known, name))
-        const id = catalog.nextId()
-        const created = transactions.write(systemKeyspace, [
-          { type: "put", key: keyspaceRowKey(bytes), value: encodeId(id) },
-          { type: "put", key: nextIdKey, value: encodeId(id + 1) }
-        ], { durability: "sync" }, () => {
-          catalog.created(name, id)
-          return () => catalog.creationFailed(name, id)
+      return yield* catalogQueue.withPermit(
+        Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
+          const known = catalog.idOf(name)
+          if (known !== undefined) return Effect.succeed(keyspaceNamed(known, name))
+          const id = catalog.nextId()
+          const created = transactions.write(
+            systemKeyspace,
+            [
+              { type: "put", key: keyspaceRowKey(bytes), value: encodeId(id) },
+              { type: "put", key: nextIdKey, value: encodeId(id + 1) }
+            ],
+            { durability: "sync" },
+            () => {
+              catalog.created(name, id)
+              return () => catalog.creationFailed(name, id)
+            }
+          )
+          return Effect.map(created, () => keyspaceNamed(id, name))
         })
-        return Effect.map(created, () => keyspaceNamed(id, name))
-      }))
+      )
     })
 
   const keyspaceNamed = (id: number, name: string): Keyspace => ({ name, ...operationsOf(id, name) })
 
   const dropKeyspace: DatabaseShape["dropKeyspace"] = (name) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bytes = yield* nameBytes(name)
-      return yield* catalogQueue.withPermit(Effect.suspend(() => {
-        const id = catalog.idOf(name)
-        if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
-        const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], { durability: "sync" }, (sequence) => {
-          catalog.dropped(name, id, sequence)
-          valueCache.dropKeyspace(id, sequence)
-          return () => catalog.dropFailed(name, id)
+      return yield* catalogQueue.withPermit(
+        Effect.suspend(() => {
+          const id = catalog.idOf(name)
+          if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
+          const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], { durability: "sync" }, (sequence) => {
+            catalog.dropped(name, id, sequence)
+            valueCache.dropKeyspace(id, sequence)
+            return () => catalog.dropFailed(name, id)
+          })
+          return Effect.tap(dropped, () => Effect.sync(compactor.nudge))
         })
-        return Effect.tap(dropped, () => Effect.sync(compactor.nudge))
-      }))
+      )
     })
 
   // --- Maintenance belongs to the database, not to its callers: what they began ends before the files are closed and the lock is given back.
@@ -219,7 +237,11 @@ const make = Effect.gen(function*() {
     Effect.suspend(() => {
       const closed = health.closed()
       if (closed !== undefined) return Effect.fail(closed)
-      return Effect.acquireUseRelease(FiberSet.run(running, run, { startImmediately: true }), (fiber) => Fiber.await(fiber), (fiber) => Fiber.interrupt(fiber)).pipe(
+      return Effect.acquireUseRelease(
+        FiberSet.run(running, run, { startImmediately: true }),
+        (fiber) => Fiber.await(fiber),
+        (fiber) => Fiber.interrupt(fiber)
+      ).pipe(
         Effect.flatMap((exit) => {
           const ended = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? health.closed() : undefined
           return ended === undefined ? exit : Effect.fail(ended)
@@ -228,40 +250,44 @@ const make = Effect.gen(function*() {
     })
 
   const compact: DatabaseShape["compact"] = (range) =>
-    maintenance(Effect.gen(function*() {
-      let id: number | undefined
-      if (range?.keyspace !== undefined) {
-        yield* nameBytes(range.keyspace)
-        id = catalog.idOf(range.keyspace)
-        if (id === undefined) return yield* new KeyspaceNotFound({ name: range.keyspace })
-      } else if (range?.gte !== undefined || range?.lt !== undefined) id = defaultKeyspace
-      const bounds = yield* Effect.try({
-        try: () => {
-          if (range !== undefined && (typeof range !== "object" || range === null)) return keyBounds(range)
-          const { keyspace: _keyspace, ...rest } = range ?? {}
-          for (const name of ["gt", "lte", "prefix", "reverse", "limit"]) {
-            if (Object.hasOwn(rest, name)) throw new InvalidRange({ detail: `compact takes gte, lt and keyspace, and not ${name}.` })
+    maintenance(
+      Effect.gen(function* () {
+        let id: number | undefined
+        if (range?.keyspace !== undefined) {
+          yield* nameBytes(range.keyspace)
+          id = catalog.idOf(range.keyspace)
+          if (id === undefined) return yield* new KeyspaceNotFound({ name: range.keyspace })
+        } else if (range?.gte !== undefined || range?.lt !== undefined) id = defaultKeyspace
+        const bounds = yield* Effect.try({
+          try: () => {
+            if (range !== undefined && (typeof range !== "object" || range === null)) return keyBounds(range)
+            const { keyspace: _keyspace, ...rest } = range ?? {}
+            for (const name of ["gt", "lte", "prefix", "reverse", "limit"]) {
+              if (Object.hasOwn(rest, name)) throw new InvalidRange({ detail: `compact takes gte, lt and keyspace, and not ${name}.` })
+            }
+            return keyBounds(rest)
+          },
+          catch: (cause) => {
+            if (cause instanceof InvalidRange) return cause
+            throw cause
           }
-          return keyBounds(rest)
-        },
-        catch: (cause) => {
-          if (cause instanceof InvalidRange) return cause
-          throw cause
-        }
+        })
+        yield* flusher.flush
+        yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper })
       })
-      yield* flusher.flush
-      yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper })
-    }))
+    )
 
   const stats = makeStats({ blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal })
 
   yield* health.started
   compactor.nudge()
   // Registered last, so it runs first: newcomers are refused before anything they need is taken down.
-  yield* Effect.addFinalizer(() => Effect.sync(() => {
-    health.stopping()
-    transactions.roomChanged()
-  }))
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      health.stopping()
+      transactions.roomChanged()
+    })
+  )
 
   return Database.of({
     ...operationsOf(defaultKeyspace, "default"),
@@ -285,8 +311,11 @@ const make = Effect.gen(function*() {
       typeof path === "string" && path !== "" && !path.includes("\0")
         ? maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path))
         : Effect.fail(new InvalidOptions({ problems: ["the path of a checkpoint must be a path as a string, not empty"] })),
-    verify: maintenance(Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables }), (error) =>
-      error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error)),
+    verify: maintenance(
+      Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables }), (error) =>
+        error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error
+      )
+    ),
     stats: Effect.sync(stats)
   })
 })
@@ -294,7 +323,20 @@ const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   Database,
   never,
-  | Disk | EngineOptions | EngineClock | Entropy | HealthMonitor | Recovery | Manifest | Memtables | Tables | BlockCache | ValueCache | Catalog | Wal | TransactionManager
-  | Flusher | Compactor
+  | Disk
+  | EngineOptions
+  | EngineClock
+  | Entropy
+  | HealthMonitor
+  | Recovery
+  | Manifest
+  | Memtables
+  | Tables
+  | BlockCache
+  | ValueCache
+  | Catalog
+  | Wal
+  | TransactionManager
+  | Flusher
+  | Compactor
 > = Layer.effect(Database, make)
-

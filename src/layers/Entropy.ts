@@ -2,7 +2,9 @@ import * as Layer from "effect/Layer"
 import { Entropy } from "../services/Entropy.ts"
 
 /** The platform's cryptographic generator. */
-export const layer: Layer.Layer<Entropy> = Layer.sync(Entropy, () => Entropy.of({ bytes: (count) => globalThis.crypto.getRandomValues(new Uint8Array(count)) }))
+export const layer: Layer.Layer<Entropy> = Layer.sync(Entropy, () =>
+  Entropy.of({ bytes: (count) => globalThis.crypto.getRandomValues(new Uint8Array(count)) })
+)
 
 /** Reproducible bytes from a seed, for simulation only: mulberry32 (Tommy Ettinger, public domain). */
 export const layerSeeded = (seed: number): Layer.Layer<Entropy> =>

@@ -31,7 +31,7 @@ interface Waiter {
 
 const condition = "flush"
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
@@ -62,9 +62,10 @@ const make = Effect.gen(function*() {
   }
 
   const end = (cause: unknown) => {
-    ended = cause instanceof DatabasePoisoned || cause instanceof DatabaseClosed
-      ? cause
-      : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
+    ended =
+      cause instanceof DatabasePoisoned || cause instanceof DatabaseClosed
+        ? cause
+        : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
     // Nobody makes room any more: writers that need some must be told, even where the log itself could go on.
     if (!(ended instanceof DatabaseClosed)) health.degrade(condition, `flushing has ended: ${ended.message}`)
     const waiting = waiters
@@ -75,7 +76,7 @@ const make = Effect.gen(function*() {
 
   /** Tables for one memtable. A failed job leaves orphans, and is run again as a new one with new ids; the memtable and the log still hold everything. */
   const build = (memtable: Memtable) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const outputIds = yield* manifest.takeFileIds(16)
       const snapshots = transactions.stripes()
       const result = yield* workers.flush(directory, {
@@ -90,28 +91,31 @@ const make = Effect.gen(function*() {
     }).pipe(jobRetries(health, condition))
 
   const flushOne = (memtable: Memtable) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const sequence = memtable.highestSequence
       // No table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order.
       yield* wal.awaitVisible(sequence)
       yield* wal.ensureDurable(sequence)
       const { floor, result } = yield* build(memtable)
       let dropped: ReadonlyArray<number> = []
-      yield* manifest.commit((state) => {
-        dropped = wal.segmentsBelow(sequence).filter((id) => state.segments.get(id)?.sealed !== undefined)
-        return {
-          addTables: result.tables,
-          addValueFiles: result.valueFiles,
-          flushedThrough: { sequence, position: wal.positionAfter(sequence) },
-          historyFrom: historyFrom(state, result.tables, floor, catalog),
-          removeSegments: dropped
+      yield* manifest.commit(
+        (state) => {
+          dropped = wal.segmentsBelow(sequence).filter((id) => state.segments.get(id)?.sealed !== undefined)
+          return {
+            addTables: result.tables,
+            addValueFiles: result.valueFiles,
+            flushedThrough: { sequence, position: wal.positionAfter(sequence) },
+            historyFrom: historyFrom(state, result.tables, floor, catalog),
+            removeSegments: dropped
+          }
+        },
+        (state) => {
+          // One synchronous step: a reader finds the data in the memtable or in the table, never in neither.
+          tables.install(state)
+          memtables.drop(memtable)
+          wal.forgetSegments(dropped)
         }
-      }, (state) => {
-        // One synchronous step: a reader finds the data in the memtable or in the table, never in neither.
-        tables.install(state)
-        memtables.drop(memtable)
-        wal.forgetSegments(dropped)
-      })
+      )
       stats.count++
       stats.bytes += result.stats.bytesWritten
       transactions.roomChanged()
@@ -120,16 +124,18 @@ const make = Effect.gen(function*() {
       for (const id of dropped) yield* Effect.ignore(disk.remove(`${directory}/${fileName("log", id)}`))
     })
 
-  const loop = Effect.gen(function*() {
+  const loop = Effect.gen(function* () {
     while (true) {
       yield* work.await
       work.closeUnsafe()
       for (let memtable = memtables.oldestFrozen(); memtable !== undefined; memtable = memtables.oldestFrozen()) yield* flushOne(memtable)
     }
   }).pipe(
-    Effect.onExit((exit) => Effect.sync(() => {
-      end(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : new DatabaseClosed({}))
-    }))
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        end(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : new DatabaseClosed({}))
+      })
+    )
   )
   // At once: a scope that closes before a deferred start would never tell those who wait for a flush.
   yield* Effect.forkScoped(loop, { startImmediately: true })
@@ -150,7 +156,10 @@ const make = Effect.gen(function*() {
     if (!active.isEmpty) {
       // No more memtables than may be held, not even for those who ask: the oldest goes first.
       if (memtables.frozenCount() + 1 >= options.writeBufferCount) {
-        return Effect.andThen(flushed(memtables.oldestFrozen()!.highestSequence), Effect.suspend(() => memtables.active() === active ? flush : flushed(active.highestSequence)))
+        return Effect.andThen(
+          flushed(memtables.oldestFrozen()!.highestSequence),
+          Effect.suspend(() => (memtables.active() === active ? flush : flushed(active.highestSequence)))
+        )
       }
       memtables.freeze()
     }
@@ -167,5 +176,17 @@ const make = Effect.gen(function*() {
 export const layer: Layer.Layer<
   Flusher,
   never,
-  | Disk | EngineClock | EngineOptions | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal | Workers | Compactor | Recovery
+  | Disk
+  | EngineClock
+  | EngineOptions
+  | HealthMonitor
+  | Manifest
+  | Memtables
+  | Tables
+  | Catalog
+  | TransactionManager
+  | Wal
+  | Workers
+  | Compactor
+  | Recovery
 > = Layer.effect(Flusher, make)

@@ -6,7 +6,7 @@ import { DatabaseClosed } from "../domain/errors.ts"
 import type { Health, HealthState } from "../services/Database.ts"
 import { HealthMonitor, type Refusal } from "../services/HealthMonitor.ts"
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const conditions = new Map<string, string>()
   const listeners = new Set<() => void>()
   let lasting: { readonly state: HealthState; readonly refusal: Refusal; readonly reason: string } | undefined
@@ -18,15 +18,16 @@ const make = Effect.gen(function*() {
 
   const judge = () => {
     const reasons = [...(lasting === undefined ? [] : [lasting.reason]), ...conditions.values()]
-    const state: HealthState = phase === "stopping"
-      ? "stopping"
-      : phase === "starting"
-      ? "starting"
-      : lasting !== undefined
-      ? lasting.state
-      : conditions.size > 0
-      ? "degraded"
-      : "healthy"
+    const state: HealthState =
+      phase === "stopping"
+        ? "stopping"
+        : phase === "starting"
+          ? "starting"
+          : lasting !== undefined
+            ? lasting.state
+            : conditions.size > 0
+              ? "degraded"
+              : "healthy"
     if (state === current.state && reasons.join() === current.reasons.join()) return
     current = { state, reasons }
     for (const listener of [...listeners]) listener()
@@ -36,8 +37,8 @@ const make = Effect.gen(function*() {
   return HealthMonitor.of({
     current: () => current,
     changes: SubscriptionRef.changes(published).pipe(Stream.changes),
-    refusal: () => phase === "stopping" ? new DatabaseClosed({}) : lasting?.refusal,
-    closed: () => phase === "stopping" ? new DatabaseClosed({}) : undefined,
+    refusal: () => (phase === "stopping" ? new DatabaseClosed({}) : lasting?.refusal),
+    closed: () => (phase === "stopping" ? new DatabaseClosed({}) : undefined),
     started: Effect.sync(() => {
       if (phase === "starting") phase = "serving"
       judge()

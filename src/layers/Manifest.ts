@@ -27,7 +27,7 @@ export const RolloverBytes = Context.Reference<number>("lightning-db/layers/Mani
 /** Ids that stay free for the next open, which may take them only from what is reserved already. */
 const fileIdsKeptFree = 4096
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
@@ -58,7 +58,7 @@ const make = Effect.gen(function*() {
   }
 
   /** A new file with the whole state. The old one stays the current one until the rename. */
-  const rollOver = Effect.gen(function*() {
+  const rollOver = Effect.gen(function* () {
     const id = nextFileId++
     const path = `${directory}/${fileName("manifest", id)}`
     const encoded = encodeManifest(crc32, id, state)
@@ -85,7 +85,7 @@ const make = Effect.gen(function*() {
   })
 
   const append = (next: ManifestState, record: ReturnType<typeof encodeManifestEdit>): Effect.Effect<void, IoFailure | LockLost> =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* disk.writev(handle, [record.bytes], tail.lengthBytes)
       yield* disk.datasync(handle)
       if (!stillOurs()) return yield* new LockLost({ path: directory })
@@ -95,23 +95,29 @@ const make = Effect.gen(function*() {
 
   const commit: Manifest["Service"]["commit"] = (build, applied) =>
     // Once begun an edit is seen through: an interrupted caller must not leave a durable edit that nobody applied.
-    queue.withPermit(Effect.uninterruptible(Effect.suspend(() => {
-      if (failure !== undefined) return Effect.fail(failure)
-      const edit = build(state)
-      if (edit === undefined) return Effect.void
-      const timed = { ...edit, engineTimeMs: clock.nowMs() }
-      const next = applyEdit(state, timed)
-      return Effect.gen(function*() {
-        const exit = yield* Effect.exit(Effect.gen(function*() {
-          if (tail.lengthBytes - headBytes > Math.max(rolloverBytes, headBytes)) yield* rollOver
-          yield* append(next, encodeManifestEdit(crc32, tail, timed))
-        }))
-        if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))
-        applied?.(state)
-      })
-    })))
+    queue.withPermit(
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          if (failure !== undefined) return Effect.fail(failure)
+          const edit = build(state)
+          if (edit === undefined) return Effect.void
+          const timed = { ...edit, engineTimeMs: clock.nowMs() }
+          const next = applyEdit(state, timed)
+          return Effect.gen(function* () {
+            const exit = yield* Effect.exit(
+              Effect.gen(function* () {
+                if (tail.lengthBytes - headBytes > Math.max(rolloverBytes, headBytes)) yield* rollOver
+                yield* append(next, encodeManifestEdit(crc32, tail, timed))
+              })
+            )
+            if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))
+            applied?.(state)
+          })
+        })
+      )
+    )
 
-  const reserve = commit((s) => nextFileId + fileIdsKeptFree > s.fileIdsThrough ? { fileIdsThrough: nextFileId + fileIdBlock } : undefined)
+  const reserve = commit((s) => (nextFileId + fileIdsKeptFree > s.fileIdsThrough ? { fileIdsThrough: nextFileId + fileIdBlock } : undefined))
 
   yield* Effect.addFinalizer(() => Effect.sync(() => handle.close()))
 

@@ -5,7 +5,7 @@ import { EngineOptions } from "../services/EngineOptions.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const options = yield* EngineOptions
   const recovery = yield* Recovery
   let all: ReadonlyArray<Memtable> = recovery.memtables

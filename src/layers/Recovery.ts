@@ -28,14 +28,15 @@ const ensureDirectory = (disk: SyncDisk, path: string): void => {
 
 /** Turns what opening throws into what it promises to fail with; anything else is a defect. */
 export const openError = (path: string, cause: unknown): OpenError => {
-  if (cause instanceof LockFailure) return new DatabaseLocked({ path: cause.path, ...(cause.heldByPid === undefined ? {} : { pid: cause.heldByPid }) })
+  if (cause instanceof LockFailure)
+    return new DatabaseLocked({ path: cause.path, ...(cause.heldByPid === undefined ? {} : { pid: cause.heldByPid }) })
   if (cause instanceof LogMoved) return new DatabaseLocked({ path, detail: cause.message })
   if (cause instanceof ForeignDirectory) return new NotADatabase({ path, detail: cause.message })
   if (cause instanceof PathIsFile || cause instanceof NotADatabase) return cause
   return fromFailure(cause)
 }
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
@@ -74,15 +75,17 @@ const make = Effect.gen(function*() {
     catch: (cause) => openError(directory, cause)
   })
   // Log and manifest close them; unless the open fails before those exist.
-  yield* Effect.addFinalizer(() => Effect.sync(() => {
-    for (const handle of [recovered.segment.handle, recovered.manifest.handle]) {
-      try {
-        handle.close()
-      } catch (cause) {
-        if (!(cause instanceof IoFailure)) throw cause
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      for (const handle of [recovered.segment.handle, recovered.manifest.handle]) {
+        try {
+          handle.close()
+        } catch (cause) {
+          if (!(cause instanceof IoFailure)) throw cause
+        }
       }
-    }
-  }))
+    })
+  )
   return Recovery.of({ directory, ...recovered })
 })
 

@@ -190,7 +190,14 @@ export const makeTables = (input: {
     const handle = slot.handle ?? disk.sync.open(path, "read")
     try {
       slot.reader = TableReader.open(
-        crc32, codecs, slot.meta.fileId, path, slot.meta.fileBytes, slot.meta.root, (offset, length) => readExact(handle, offset, length), current.state.uuid
+        crc32,
+        codecs,
+        slot.meta.fileId,
+        path,
+        slot.meta.fileBytes,
+        slot.meta.root,
+        (offset, length) => readExact(handle, offset, length),
+        current.state.uuid
       )
     } catch (cause) {
       handle.close()
@@ -325,26 +332,28 @@ export const makeTables = (input: {
     },
     readLeafPooled: (slot, leaf, keep) =>
       // As a whole, so that what is counted busy is counted down again; the read cannot be withdrawn anyway.
-      Effect.uninterruptible(Effect.suspend(() => {
-        const opened = attempt(() => reader(slot))
-        return Effect.flatMap(opened, (table) => {
-          const stored = new Uint8Array(table.leafStoredLength(leaf))
-          // While reads go through the pool nothing is timed: after some of them the disk gets another chance.
-          averageMicros *= pooledDecay
-          slot.busy++
-          return disk.read(slot.handle!, stored, table.leafOffset(leaf)).pipe(
-            Effect.ensuring(Effect.sync(() => slot.busy--)),
-            Effect.flatMap((count) =>
-              attempt(() => {
-                if (count !== stored.length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${stored.length} bytes`)
-                const block = table.verifyLeaf(leaf, stored)
-                if (keep) cache.put(slot.meta.fileId, leaf, block)
-                return block
-              })
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          const opened = attempt(() => reader(slot))
+          return Effect.flatMap(opened, (table) => {
+            const stored = new Uint8Array(table.leafStoredLength(leaf))
+            // While reads go through the pool nothing is timed: after some of them the disk gets another chance.
+            averageMicros *= pooledDecay
+            slot.busy++
+            return disk.read(slot.handle!, stored, table.leafOffset(leaf)).pipe(
+              Effect.ensuring(Effect.sync(() => slot.busy--)),
+              Effect.flatMap((count) =>
+                attempt(() => {
+                  if (count !== stored.length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${stored.length} bytes`)
+                  const block = table.verifyLeaf(leaf, stored)
+                  if (keep) cache.put(slot.meta.fileId, leaf, block)
+                  return block
+                })
+              )
             )
-          )
+          })
         })
-      })),
+      ),
     readValue: (bytes, start, end) => {
       const pointer = pointerIn(bytes, start, end)
       const handle = valueHandle(pointer)
@@ -352,17 +361,21 @@ export const makeTables = (input: {
     },
     readValuePooled: (bytes, start, end) => {
       const copy = bytes.slice(start, end)
-      return Effect.flatMap(attempt(() => {
-        const pointer = pointerIn(copy, 0, copy.length)
-        return { pointer, handle: valueHandle(pointer) }
-      }), ({ handle, pointer }) => {
-        const stored = new Uint8Array(pointer.storedLength)
-        return Effect.flatMap(disk.read(handle, stored, pointer.offset), (count) =>
-          attempt(() => {
-            if (count !== stored.length) throw new Damage(handle.path, pointer.offset, "Truncated", `${count} of ${stored.length} bytes`)
-            return decodeValue(crc32, codecs, handle.path, pointer, stored)
-          }))
-      })
+      return Effect.flatMap(
+        attempt(() => {
+          const pointer = pointerIn(copy, 0, copy.length)
+          return { pointer, handle: valueHandle(pointer) }
+        }),
+        ({ handle, pointer }) => {
+          const stored = new Uint8Array(pointer.storedLength)
+          return Effect.flatMap(disk.read(handle, stored, pointer.offset), (count) =>
+            attempt(() => {
+              if (count !== stored.length) throw new Damage(handle.path, pointer.offset, "Truncated", `${count} of ${stored.length} bytes`)
+              return decodeValue(crc32, codecs, handle.path, pointer, stored)
+            })
+          )
+        }
+      )
     },
     readsAreFast: () => averageMicros < fastReadMicrosMax,
     openCount: () => openTables.length,
@@ -379,7 +392,7 @@ export const makeTables = (input: {
   }
 }
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock

@@ -5,7 +5,17 @@ import * as Layer from "effect/Layer"
 import { Batch } from "../domain/batch/Batch.ts"
 import { normalise } from "../domain/batch/normalise.ts"
 import {
-  BatchTooLarge, InvalidBatch, InvalidKey, InvalidKeyspaceName, InvalidOptions, InvalidRange, InvalidValue, KeyspaceDropped, KeyspaceNotFound, WriteStalled, type WriteError
+  BatchTooLarge,
+  InvalidBatch,
+  InvalidKey,
+  InvalidKeyspaceName,
+  InvalidOptions,
+  InvalidRange,
+  InvalidValue,
+  KeyspaceDropped,
+  KeyspaceNotFound,
+  WriteStalled,
+  type WriteError
 } from "../domain/errors.ts"
 import { describeType } from "../domain/keys/describeType.ts"
 import { Kind } from "../domain/keys/kinds.ts"
@@ -29,8 +39,15 @@ const pendingBytesMax = 16 << 20
 
 /** What may be thrown while a batch is checked; everything else is a broken rule of ours. */
 const isRefusal = (e: unknown): e is WriteError =>
-  e instanceof InvalidKey || e instanceof InvalidValue || e instanceof InvalidRange || e instanceof InvalidBatch || e instanceof BatchTooLarge ||
-  e instanceof KeyspaceNotFound || e instanceof KeyspaceDropped || e instanceof InvalidKeyspaceName || e instanceof InvalidOptions
+  e instanceof InvalidKey ||
+  e instanceof InvalidValue ||
+  e instanceof InvalidRange ||
+  e instanceof InvalidBatch ||
+  e instanceof BatchTooLarge ||
+  e instanceof KeyspaceNotFound ||
+  e instanceof KeyspaceDropped ||
+  e instanceof InvalidKeyspaceName ||
+  e instanceof InvalidOptions
 
 /** Why a write has to wait, as the beginning of the names of the conditions that say that it waits in vain. */
 type Pressure = "flush" | "compaction"
@@ -38,17 +55,22 @@ type Pressure = "flush" | "compaction"
 /** The options of one write, which nobody has checked yet. Throws `InvalidOptions`. */
 const durabilityOf = (given: WriteOptions | undefined, fallback: Durability): Durability => {
   if (given === undefined) return fallback
-  if (typeof given !== "object" || given === null) throw new InvalidOptions({ problems: [`the options of a write must be an object such as { durability: "sync" }, found ${describeType(given)}`] })
+  if (typeof given !== "object" || given === null)
+    throw new InvalidOptions({ problems: [`the options of a write must be an object such as { durability: "sync" }, found ${describeType(given)}`] })
   for (const name in given) {
     if (name !== "durability") throw new InvalidOptions({ problems: [`${JSON.stringify(name)} is not an option of a write; there is durability`] })
   }
   const durability: unknown = given.durability
   if (durability === undefined) return fallback
   if (durability === "sync" || durability === "buffered") return durability
-  throw new InvalidOptions({ problems: [`durability must be "sync" or "buffered", found ${typeof durability === "string" ? JSON.stringify(durability.slice(0, 40)) : describeType(durability)}`] })
+  throw new InvalidOptions({
+    problems: [
+      `durability must be "sync" or "buffered", found ${typeof durability === "string" ? JSON.stringify(durability.slice(0, 40)) : describeType(durability)}`
+    ]
+  })
 }
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
@@ -73,14 +95,22 @@ const make = Effect.gen(function*() {
     waiting = []
     for (const wake of woken) wake()
   }
-  yield* Effect.acquireRelease(Effect.sync(() => health.onChange(roomChanged)), (stop) => Effect.sync(stop))
+  yield* Effect.acquireRelease(
+    Effect.sync(() => health.onChange(roomChanged)),
+    (stop) => Effect.sync(stop)
+  )
   const someOpen = Latch.makeUnsafe(false)
   const releaseListeners: Array<() => void> = []
-  const leases = new SnapshotLeases(clock.monotonicMs, options.snapshotLeaseMs, () => {
-    for (const listener of releaseListeners) listener()
-  }, { openMax: options.maxTransactions, closed: health.closed, onFirst: () => someOpen.openUnsafe() })
+  const leases = new SnapshotLeases(
+    clock.monotonicMs,
+    options.snapshotLeaseMs,
+    () => {
+      for (const listener of releaseListeners) listener()
+    },
+    { openMax: options.maxTransactions, closed: health.closed, onFirst: () => someOpen.openUnsafe() }
+  )
   // The reaper: abandoned snapshots (a dropped iterator, a stuck fiber) must not pin versions for ever. It sleeps only while some are open: an idle database has no timer.
-  const reapWhileOpen = Effect.gen(function*() {
+  const reapWhileOpen = Effect.gen(function* () {
     yield* someOpen.await
     someOpen.closeUnsafe()
     while (leases.size > 0) {
@@ -105,7 +135,11 @@ const make = Effect.gen(function*() {
    * Waits for the flusher or the compactor, and looks again: a signal, not a delay. Ends with an error when what it waits for has stopped; what else is wrong with the
    * database does not concern it. Called in the very step in which there was no room.
    */
-  const stopped = <A>(pressure: Pressure, sinceMs: number | undefined, again: (sinceMs: number) => Effect.Effect<A, WriteError>): Effect.Effect<A, WriteError> => {
+  const stopped = <A>(
+    pressure: Pressure,
+    sinceMs: number | undefined,
+    again: (sinceMs: number) => Effect.Effect<A, WriteError>
+  ): Effect.Effect<A, WriteError> => {
     const nowMs = clock.monotonicMs()
     const since = sinceMs ?? nowMs
     const hopeless = health.conditionOf(pressure)
@@ -116,10 +150,11 @@ const make = Effect.gen(function*() {
       Effect.acquireUseRelease(
         Effect.sync(() => stalls.waiting++),
         () => roomAfter(seen),
-        () => Effect.sync(() => {
-          stalls.waiting--
-          stalls.totalMs += clock.monotonicMs() - nowMs
-        })
+        () =>
+          Effect.sync(() => {
+            stalls.waiting--
+            stalls.totalMs += clock.monotonicMs() - nowMs
+          })
       ),
       Effect.suspend(() => again(since))
     )
@@ -134,7 +169,10 @@ const make = Effect.gen(function*() {
     })
 
   /** Everything that can fail comes before the sequence; from there to the end of this turn nothing may. */
-  const commit = (durability: Durability, sequenced: ((sequence: number) => () => void) | undefined): Effect.Effect<WriteResult, WriteError> | undefined => {
+  const commit = (
+    durability: Durability,
+    sequenced: ((sequence: number) => () => void) | undefined
+  ): Effect.Effect<WriteResult, WriteError> | undefined => {
     const { count } = batch
     if (count === 0) return Effect.succeed({ sequence: wal.visibleSequence(), durability: disk.durable ? durability : "memory" })
     const { keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
@@ -195,12 +233,25 @@ const make = Effect.gen(function*() {
       const kind = kinds[i]!
       if (kind === Kind.rangeDelete) {
         memtable.addRangeTombstone(
-          keyspaces[i]!, keyBytes.slice(keyStarts[i]!, keyEnds[i]!), valueBytes[i]!.slice(valueStarts[i]!, valueEnds[i]!), sequence
+          keyspaces[i]!,
+          keyBytes.slice(keyStarts[i]!, keyEnds[i]!),
+          valueBytes[i]!.slice(valueStarts[i]!, valueEnds[i]!),
+          sequence
         )
         valueCache.raiseFloor(sequence, keyspaces[i]!)
       } else {
         memtable.insert(
-          keyspaces[i]!, hashes[i]!, keyBytes, keyStarts[i]!, keyEnds[i]!, kind, sequence, valueBytes[i]!, valueStarts[i]!, valueEnds[i]!, 0
+          keyspaces[i]!,
+          hashes[i]!,
+          keyBytes,
+          keyStarts[i]!,
+          keyEnds[i]!,
+          kind,
+          sequence,
+          valueBytes[i]!,
+          valueStarts[i]!,
+          valueEnds[i]!,
+          0
         )
         valueCache.noteWrite(hashes[i]!, sequence)
       }
@@ -215,7 +266,12 @@ const make = Effect.gen(function*() {
   }
 
   const turn = (
-    keyspace: number, given: WriteOptions | undefined, add: () => void, sequenced: ((sequence: number) => () => void) | undefined, slowed: boolean, sinceMs: number | undefined
+    keyspace: number,
+    given: WriteOptions | undefined,
+    add: () => void,
+    sequenced: ((sequence: number) => () => void) | undefined,
+    slowed: boolean,
+    sinceMs: number | undefined
   ): Effect.Effect<WriteResult, WriteError> =>
     Effect.suspend(() => {
       const refusal = health.refusal()
@@ -244,11 +300,18 @@ const make = Effect.gen(function*() {
   return TransactionManager.of({
     write: (keyspace, operations, given, sequenced) => turn(keyspace, given, () => fill(keyspace, operations), sequenced, false, undefined),
     writeOne: (keyspace, key, value, isDelete, given) =>
-      turn(keyspace, given, () => {
-        if (isDelete) batch.addDelete(keyspace, key)
-        else batch.addPut(keyspace, key, value)
-        batch.finish()
-      }, undefined, false, undefined),
+      turn(
+        keyspace,
+        given,
+        () => {
+          if (isDelete) batch.addDelete(keyspace, key)
+          else batch.addPut(keyspace, key, value)
+          batch.finish()
+        },
+        undefined,
+        false,
+        undefined
+      ),
     snapshot: (onEnd, brief) => leases.open(wal.visibleSequence(), onEnd, brief),
     onRelease: (listener) => {
       releaseListeners.push(listener)
@@ -262,5 +325,7 @@ const make = Effect.gen(function*() {
 })
 
 export const layer: Layer.Layer<
-  TransactionManager, never, Disk | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | ValueCache | Wal
+  TransactionManager,
+  never,
+  Disk | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | ValueCache | Wal
 > = Layer.effect(TransactionManager, make)

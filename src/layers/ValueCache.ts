@@ -7,7 +7,7 @@ import { ValueCache } from "../services/ValueCache.ts"
 
 export const layer: Layer.Layer<ValueCache, never, EngineOptions | Recovery> = Layer.effect(
   ValueCache,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const options = yield* EngineOptions
     const { visibleSequence } = yield* Recovery
     return new ValueCacheStore(options.valueCacheBytes, visibleSequence)

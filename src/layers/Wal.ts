@@ -47,7 +47,7 @@ interface Waiter {
   readonly answer: (answer: Effect.Effect<void, CommitError>) => void
 }
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const health = yield* HealthMonitor
@@ -195,7 +195,7 @@ const make = Effect.gen(function*() {
   })
 
   /** The old segment is durable as a whole before the first group of the next one: a hole across segments is then damage, not a torn tail. */
-  const rotate = Effect.gen(function*() {
+  const rotate = Effect.gen(function* () {
     const upcoming = prepared
     if (upcoming === undefined) return
     if (unsyncedGroups > 0 || segment.position > durablePosition) yield* datasync
@@ -219,17 +219,24 @@ const make = Effect.gen(function*() {
   const seals = new Set<Fiber.Fiber<void>>()
   // Seen through even while the database closes, and whatever comes of it the handle is given back.
   const seal = (old: LogSegment) =>
-    Effect.uninterruptible(Effect.gen(function*() {
-      const bytes = old.headerBytes + (old.position - old.basePosition)
-      yield* manifest.commit(() => ({
-        sealSegments: [{ fileId: old.fileId, lengthBytes: bytes, lastSum: old.lastSum, basePosition: old.basePosition, lastSequence: old.lastSequence }],
-        engineTimeMs: clock.nowMs()
-      }), () => {
-        retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
-      })
-    }).pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
+    Effect.uninterruptible(
+      Effect.gen(function* () {
+        const bytes = old.headerBytes + (old.position - old.basePosition)
+        yield* manifest.commit(
+          () => ({
+            sealSegments: [
+              { fileId: old.fileId, lengthBytes: bytes, lastSum: old.lastSum, basePosition: old.basePosition, lastSequence: old.lastSequence }
+            ],
+            engineTimeMs: clock.nowMs()
+          }),
+          () => {
+            retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
+          }
+        )
+      }).pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))
+    ).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
 
-  const commitGroups = Effect.gen(function*() {
+  const commitGroups = Effect.gen(function* () {
     while (true) {
       const wantsSync = durableWaiters.length > 0 && unsyncedGroups > 0
       if (pending.replies.length === 0 && !wantsSync) {
@@ -246,49 +253,57 @@ const make = Effect.gen(function*() {
         continue
       }
       let group: PendingGroup | undefined
-      const exit = yield* Effect.exit(Effect.gen(function*() {
-        if (rotationDue() && prepared !== undefined) yield* rotate
-        if (pending.replies.length === 0) {
-          if (unsyncedGroups > 0) yield* datasync
-          durableWaiters = release(durableWaiters, durable)
-          return
-        }
-        group = take()
-        const sync = group.sync || durableWaiters.length > 0
-        write(group)
-        if (sync) yield* datasync
-        publish(group, sync ? "sync" : "buffered")
-      }))
+      const exit = yield* Effect.exit(
+        Effect.gen(function* () {
+          if (rotationDue() && prepared !== undefined) yield* rotate
+          if (pending.replies.length === 0) {
+            if (unsyncedGroups > 0) yield* datasync
+            durableWaiters = release(durableWaiters, durable)
+            return
+          }
+          group = take()
+          const sync = group.sync || durableWaiters.length > 0
+          write(group)
+          if (sync) yield* datasync
+          publish(group, sync ? "sync" : "buffered")
+        })
+      )
       if (Exit.isFailure(exit)) poison(group, Cause.squash(exit.cause))
     }
   })
 
   const owner = yield* commitGroups.pipe(
     // The one actor that is never restarted: what it was doing when it died is unknown.
-    Effect.onExit((exit) => Effect.sync(() => {
-      if (Exit.isFailure(exit) && !closing) poison(undefined, Cause.squash(exit.cause))
-    })),
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        if (Exit.isFailure(exit) && !closing) poison(undefined, Cause.squash(exit.cause))
+      })
+    ),
     Effect.forkScoped
   )
 
-  const keepPrepared = Effect.gen(function*() {
+  const keepPrepared = Effect.gen(function* () {
     while (true) {
       yield* wantPrepared.await
       wantPrepared.closeUnsafe()
       if (prepared !== undefined || failure !== undefined || closing) continue
       // As a whole or not at all: a segment that is named and that nobody holds would leak its handle.
-      yield* Effect.uninterruptible(Effect.map(prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes }), (next) => {
-        prepared = next
-        health.heal(preparing)
-        work.openUnsafe()
-      }))
+      yield* Effect.uninterruptible(
+        Effect.map(prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes }), (next) => {
+          prepared = next
+          health.heal(preparing)
+          work.openUnsafe()
+        })
+      )
     }
   }).pipe(
     // Nothing is refused for want of it: groups go on into the current segment, whose end is only put off. So it is tried for as long as it takes.
-    Effect.tapError((error) => Effect.sync(() => {
-      health.degrade(preparing, `the next log segment cannot be prepared: ${error.message}`)
-      wantPrepared.openUnsafe()
-    })),
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        health.degrade(preparing, `the next log segment cannot be prepared: ${error.message}`)
+        wantPrepared.openUnsafe()
+      })
+    ),
     Effect.retry({
       schedule: Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("10 seconds")]).pipe(Schedule.jittered),
       while: () => failure === undefined && health.refusal() === undefined
@@ -303,49 +318,61 @@ const make = Effect.gen(function*() {
   }
 
   /** Another block once half of the present one is used: at full speed that is minutes ahead of need. */
-  const keepReserved = Effect.gen(function*() {
+  const keepReserved = Effect.gen(function* () {
     while (true) {
       yield* wantReservation.await
       wantReservation.closeUnsafe()
       // Within a block from the next sequence, however many were given out while the last edit was on its way.
-      yield* manifest.commit(() => ({ sequencesThrough: Math.max(reservedThrough, next) + sequencesAtOnce }), (state) => {
-        reservedThrough = state.sequencesThrough
-        answerReservation()
-      })
+      yield* manifest.commit(
+        () => ({ sequencesThrough: Math.max(reservedThrough, next) + sequencesAtOnce }),
+        (state) => {
+          reservedThrough = state.sequencesThrough
+          answerReservation()
+        }
+      )
     }
     // A manifest that cannot be written refuses all further writes: those who wait look again, and are told.
   }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(answerReservation)))
   const reserver = yield* Effect.forkScoped(keepReserved)
 
-  yield* Effect.addFinalizer(() => Effect.gen(function*() {
-    closing = true
-    work.openUnsafe()
-    yield* Fiber.await(owner)
-    yield* Fiber.awaitAll(seals)
-    yield* Fiber.interrupt(preparer)
-    yield* Fiber.interrupt(reserver)
-    if (failure === undefined) {
-      const exit = yield* Effect.exit(unsyncedGroups > 0 ? datasync : Effect.void)
-      if (Exit.isSuccess(exit)) {
-        // Sealed and with its reservation given back: the next open finds no tail to judge and loses no sequences.
-        const spareId = prepared?.fileId
-        yield* manifest.commit(() => ({
-          sealSegments: [{
-            fileId: segment.fileId,
-            lengthBytes: segment.headerBytes + (segment.position - segment.basePosition),
-            lastSum: segment.lastSum,
-            basePosition: segment.basePosition,
-            lastSequence: segment.lastSequence
-          }],
-          ...(spareId === undefined ? {} : { removeSegments: [spareId] }),
-          sequencesThrough: next - 1,
-          engineTimeMs: clock.nowMs()
-        })).pipe(Effect.andThen(spareId === undefined ? Effect.void : Effect.ignore(disk.remove(`${directory}/${fileName("log", spareId)}`))), Effect.ignore)
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      closing = true
+      work.openUnsafe()
+      yield* Fiber.await(owner)
+      yield* Fiber.awaitAll(seals)
+      yield* Fiber.interrupt(preparer)
+      yield* Fiber.interrupt(reserver)
+      if (failure === undefined) {
+        const exit = yield* Effect.exit(unsyncedGroups > 0 ? datasync : Effect.void)
+        if (Exit.isSuccess(exit)) {
+          // Sealed and with its reservation given back: the next open finds no tail to judge and loses no sequences.
+          const spareId = prepared?.fileId
+          yield* manifest
+            .commit(() => ({
+              sealSegments: [
+                {
+                  fileId: segment.fileId,
+                  lengthBytes: segment.headerBytes + (segment.position - segment.basePosition),
+                  lastSum: segment.lastSum,
+                  basePosition: segment.basePosition,
+                  lastSequence: segment.lastSequence
+                }
+              ],
+              ...(spareId === undefined ? {} : { removeSegments: [spareId] }),
+              sequencesThrough: next - 1,
+              engineTimeMs: clock.nowMs()
+            }))
+            .pipe(
+              Effect.andThen(spareId === undefined ? Effect.void : Effect.ignore(disk.remove(`${directory}/${fileName("log", spareId)}`))),
+              Effect.ignore
+            )
+        }
       }
-    }
-    segment.handle.close()
-    prepared?.handle.close()
-  }))
+      segment.handle.close()
+      prepared?.handle.close()
+    })
+  )
 
   return Wal.of({
     builder: () => pending.builder,
@@ -363,8 +390,16 @@ const make = Effect.gen(function*() {
       pending.replies.push(reply)
       if (sync) pending.sync = true
       // Nobody is writing and nobody asked for a sync: this caller leads. A lone writer saves two fiber switches, a large batch gains nothing from waiting for company.
-      if (!busy && !sync && !pending.sync && failure === undefined && !closing && durableWaiters.length === 0 && !rotationDue() &&
-        (lastGroupTransactions <= 1 || pending.builder.payloadBytes >= 32_768)) {
+      if (
+        !busy &&
+        !sync &&
+        !pending.sync &&
+        failure === undefined &&
+        !closing &&
+        durableWaiters.length === 0 &&
+        !rotationDue() &&
+        (lastGroupTransactions <= 1 || pending.builder.payloadBytes >= 32_768)
+      ) {
         const group = take()
         try {
           write(group)
@@ -380,18 +415,20 @@ const make = Effect.gen(function*() {
     visibleSequence: () => visible,
     durableSequence: () => durable,
     pendingBytes: () => pending.builder.payloadBytes,
-    awaitVisible: (sequence) => Effect.callback((resume) => {
-      if (sequence <= visible) return resume(Effect.void)
-      if (failure !== undefined) return resume(Effect.fail(failure))
-      visibleWaiters.push({ sequence, answer: resume })
-    }),
-    ensureDurable: (sequence) => Effect.callback((resume) => {
-      if (sequence <= durable) return resume(Effect.void)
-      if (failure !== undefined) return resume(Effect.fail(failure))
-      if (closing) return resume(Effect.fail(new DatabaseClosed({})))
-      durableWaiters.push({ sequence, answer: resume })
-      work.openUnsafe()
-    }),
+    awaitVisible: (sequence) =>
+      Effect.callback((resume) => {
+        if (sequence <= visible) return resume(Effect.void)
+        if (failure !== undefined) return resume(Effect.fail(failure))
+        visibleWaiters.push({ sequence, answer: resume })
+      }),
+    ensureDurable: (sequence) =>
+      Effect.callback((resume) => {
+        if (sequence <= durable) return resume(Effect.void)
+        if (failure !== undefined) return resume(Effect.fail(failure))
+        if (closing) return resume(Effect.fail(new DatabaseClosed({})))
+        durableWaiters.push({ sequence, answer: resume })
+        work.openUnsafe()
+      }),
     positionAfter: (sequence) => positions.after(sequence),
     segmentsBelow: (sequence) => retained.filter((s) => s.lastSequence <= sequence).map((s) => s.fileId),
     forgetSegments: (fileIds) => {
@@ -402,4 +439,7 @@ const make = Effect.gen(function*() {
   })
 })
 
-export const layer: Layer.Layer<Wal, never, Disk | EngineOptions | HealthMonitor | Manifest | Recovery | EngineClock | Entropy> = Layer.effect(Wal, make)
+export const layer: Layer.Layer<Wal, never, Disk | EngineOptions | HealthMonitor | Manifest | Recovery | EngineClock | Entropy> = Layer.effect(
+  Wal,
+  make
+)

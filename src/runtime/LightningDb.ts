@@ -47,18 +47,20 @@ export type { MemoryOptions, Options }
 
 /** Each line needs those below it; shutdown goes from top to bottom: refuse, stop jobs, drain and sync the log, close files, unlock. */
 const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.Layer<Database, OpenError, Disk | Workers> =>
-  options.readOnly ? reader(options) : DatabaseLayer.layer.pipe(
-    Layer.provideMerge(FlusherLayer.layer),
-    Layer.provideMerge(CompactorLayer.layer),
-    Layer.provideMerge(TransactionManagerLayer.layer),
-    Layer.provideMerge(WalLayer.layer),
-    Layer.provideMerge(CatalogLayer.layer),
-    Layer.provideMerge(TablesLayer.layer),
-    Layer.provideMerge(Layer.mergeAll(MemtablesLayer.layer, BlockCacheLayer.layer, ValueCacheLayer.layer)),
-    Layer.provideMerge(ManifestLayer.layer),
-    Layer.provideMerge(RecoveryLayer.layer),
-    Layer.provideMerge(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer, HealthMonitorLayer.layer, entropy))
-  )
+  options.readOnly
+    ? reader(options)
+    : DatabaseLayer.layer.pipe(
+        Layer.provideMerge(FlusherLayer.layer),
+        Layer.provideMerge(CompactorLayer.layer),
+        Layer.provideMerge(TransactionManagerLayer.layer),
+        Layer.provideMerge(WalLayer.layer),
+        Layer.provideMerge(CatalogLayer.layer),
+        Layer.provideMerge(TablesLayer.layer),
+        Layer.provideMerge(Layer.mergeAll(MemtablesLayer.layer, BlockCacheLayer.layer, ValueCacheLayer.layer)),
+        Layer.provideMerge(ManifestLayer.layer),
+        Layer.provideMerge(RecoveryLayer.layer),
+        Layer.provideMerge(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer, HealthMonitorLayer.layer, entropy))
+      )
 
 /** Reads beside a writer need neither log nor actors. */
 const reader = (options: ResolvedOptions): Layer.Layer<Database, OpenError, Disk> =>
@@ -66,11 +68,13 @@ const reader = (options: ResolvedOptions): Layer.Layer<Database, OpenError, Disk
 
 /** Layers are shared by reference within a program; two databases must share none of theirs. So each is built apart, and only its `Database` comes out. */
 const apart = <R>(build: Effect.Effect<Layer.Layer<Database, OpenError, R>, OpenError>): Layer.Layer<Database, OpenError, R> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const layer = yield* build
-    const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
-    return Context.make(Database, Context.get(context, Database))
-  }))
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const layer = yield* build
+      const context = yield* Layer.buildWithMemoMap(layer, Layer.makeMemoMapUnsafe(), yield* Effect.scope)
+      return Context.make(Database, Context.get(context, Database))
+    })
+  )
 
 const resolved = (options: unknown): Effect.Effect<ResolvedOptions, InvalidOptions> =>
   Effect.suspend(() => {
@@ -84,16 +88,22 @@ export const layerCore = (options: Options, entropy: Layer.Layer<Entropy> = Entr
 
 /** A database on a directory of the file system, with flush and compaction on worker threads. */
 export const layer = (options: Options): Layer.Layer<Database, OpenError> =>
-  apart(Effect.map(resolved(options), (checked) =>
-    engine(checked, EntropyLayer.layer).pipe(
-      Layer.provide(WorkersThreads.layer({ entry: workerEntryUrl, count: checked.compactionWorkers })),
-      Layer.provide(DiskNode.layer)
-    )))
+  apart(
+    Effect.map(resolved(options), (checked) =>
+      engine(checked, EntropyLayer.layer).pipe(
+        Layer.provide(WorkersThreads.layer({ entry: workerEntryUrl, count: checked.compactionWorkers })),
+        Layer.provide(DiskNode.layer)
+      )
+    )
+  )
 
 /** The same engine on an in-memory disk, gone with its scope: for tests. Starts no threads; reports durability "memory". */
 export const layerMemory = (options?: MemoryOptions): Layer.Layer<Database, OpenError> =>
-  apart(Effect.map(resolved({ memtableBytes: 1 << 20, walSegmentBytes: 1 << 20, ...options, path: "/memory" }), (checked) =>
-    engine(checked, EntropyLayer.layer).pipe(Layer.provide(WorkersInProcess.layer), Layer.provide(Layer.fresh(DiskMemory.layer)))))
+  apart(
+    Effect.map(resolved({ memtableBytes: 1 << 20, walSegmentBytes: 1 << 20, ...options, path: "/memory" }), (checked) =>
+      engine(checked, EntropyLayer.layer).pipe(Layer.provide(WorkersInProcess.layer), Layer.provide(Layer.fresh(DiskMemory.layer)))
+    )
+  )
 
 /** `layer` with its options, or each of them, from configuration. */
 export const layerConfig = (options: ConfigOf): Layer.Layer<Database, OpenError | Config.ConfigError> =>
@@ -114,7 +124,8 @@ export interface DatabaseTag<Name extends string> extends Context.ServiceClass<N
 /** Service class for a further database in the same program: `class Orders extends LightningDb.tag("orders") {}` has the same layers under its own tag. */
 export const tag = <const Name extends string>(name: Name): DatabaseTag<Name> => {
   const service = Context.Service<NamedDatabase<Name>, DatabaseShape>()(`lightning-db/Database/${name}`)
-  const from = <E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<NamedDatabase<Name>, E, R> => Layer.effect(service, Database).pipe(Layer.provide(source))
+  const from = <E, R>(source: Layer.Layer<Database, E, R>): Layer.Layer<NamedDatabase<Name>, E, R> =>
+    Layer.effect(service, Database).pipe(Layer.provide(source))
   return Object.assign(service, {
     from,
     layer: (options: Options) => from(layer(options)),

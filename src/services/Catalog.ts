@@ -1,21 +1,24 @@
 /** Names and ids of keyspaces: a projection of keyspace 0, kept at the head of the commit order. Synchronous. */
 import * as Context from "effect/Context"
 
-export class Catalog extends Context.Service<Catalog, {
-  readonly idOf: (name: string) => number | undefined
-  /** Whether the id is the default keyspace or a live named one. */
-  readonly exists: (id: number) => boolean
-  readonly names: () => ReadonlyArray<{ readonly name: string; readonly id: number }>
-  /** The id the next keyspace gets; ids are never reused. */
-  readonly nextId: () => number
-  /** The name of a live keyspace, or of one dropped since the open. */
-  readonly nameOf: (id: number) => string | undefined
-  /** In the commit turn: the head now knows it. */
-  readonly created: (name: string, id: number) => void
-  readonly dropped: (name: string, id: number, sequence: number) => void
-  /** The commit that created or dropped it has failed: the head is again what it was. Its id stays used. */
-  readonly creationFailed: (name: string, id: number) => void
-  readonly dropFailed: (name: string, id: number) => void
-  /** Dropped ids whose files may still be there, with the sequence of the drop (0: before this open, so that no reader can see them). */
-  readonly droppedIds: () => ReadonlyMap<number, number>
-}>()("lightning-db/services/Catalog") {}
+export class Catalog extends Context.Service<
+  Catalog,
+  {
+    readonly idOf: (name: string) => number | undefined
+    /** Whether the id is the default keyspace or a live named one. */
+    readonly exists: (id: number) => boolean
+    readonly names: () => ReadonlyArray<{ readonly name: string; readonly id: number }>
+    /** The id the next keyspace gets; ids are never reused. */
+    readonly nextId: () => number
+    /** The name of a live keyspace, or of one dropped since the open. */
+    readonly nameOf: (id: number) => string | undefined
+    /** In the commit turn: the head now knows it. */
+    readonly created: (name: string, id: number) => void
+    readonly dropped: (name: string, id: number, sequence: number) => void
+    /** The commit that created or dropped it has failed: the head is again what it was. Its id stays used. */
+    readonly creationFailed: (name: string, id: number) => void
+    readonly dropFailed: (name: string, id: number) => void
+    /** Dropped ids whose files may still be there, with the sequence of the drop (0: before this open, so that no reader can see them). */
+    readonly droppedIds: () => ReadonlyMap<number, number>
+  }
+>()("lightning-db/services/Catalog") {}

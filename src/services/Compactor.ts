@@ -19,12 +19,15 @@ export interface CompactorStats {
   readonly bytesWritten: number
 }
 
-export class Compactor extends Context.Service<Compactor, {
-  /** Something changed (a flush, a drop, a released snapshot): look for work. */
-  readonly nudge: () => void
-  /** Rewrites the range down to its lowest level; returns when done. */
-  readonly compact: (range: CompactionRange) => Effect.Effect<void, MaintenanceError>
-  /** Resolves when nothing is left to do. */
-  readonly idle: Effect.Effect<void, MaintenanceError>
-  readonly stats: () => CompactorStats
-}>()("lightning-db/services/Compactor") {}
+export class Compactor extends Context.Service<
+  Compactor,
+  {
+    /** Something changed (a flush, a drop, a released snapshot): look for work. */
+    readonly nudge: () => void
+    /** Rewrites the range down to its lowest level; returns when done. */
+    readonly compact: (range: CompactionRange) => Effect.Effect<void, MaintenanceError>
+    /** Resolves when nothing is left to do. */
+    readonly idle: Effect.Effect<void, MaintenanceError>
+    readonly stats: () => CompactorStats
+  }
+>()("lightning-db/services/Compactor") {}

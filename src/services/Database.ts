@@ -13,7 +13,14 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
-  InvalidKeyspaceName, InvalidOptions, KeyspaceNotFound, MaintenanceError, ReadError, ScanError, SnapshotError, WriteError
+  InvalidKeyspaceName,
+  InvalidOptions,
+  KeyspaceNotFound,
+  MaintenanceError,
+  ReadError,
+  ScanError,
+  SnapshotError,
+  WriteError
 } from "../domain/errors.ts"
 
 /** A string stands for its UTF-8 bytes. Order is the unsigned order of bytes. 1 to 65,536 bytes; no lone surrogates. */
@@ -141,18 +148,42 @@ export interface DatabaseStats {
   readonly flushedSequence: number
   readonly levels: ReadonlyArray<LevelStats>
   /** Bytes on disk by part. `valueFilesLive`: what tables still point to. */
-  readonly disk: { readonly tables: number; readonly valueFiles: number; readonly valueFilesLive: number; readonly log: number; readonly manifest: number; readonly total: number }
+  readonly disk: {
+    readonly tables: number
+    readonly valueFiles: number
+    readonly valueFilesLive: number
+    readonly log: number
+    readonly manifest: number
+    readonly total: number
+  }
   readonly memtables: { readonly active: number; readonly frozen: number; readonly bytes: number; readonly entries: number }
   readonly blockCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
   readonly valueCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
   readonly commits: { readonly transactions: number; readonly groups: number; readonly syncs: number; readonly logBytes: number }
   readonly flushes: { readonly count: number; readonly bytes: number }
-  readonly compactions: { readonly count: number; readonly running: number; readonly trivialMoves: number; readonly bytesRead: number; readonly bytesWritten: number }
+  readonly compactions: {
+    readonly count: number
+    readonly running: number
+    readonly trivialMoves: number
+    readonly bytesRead: number
+    readonly bytesWritten: number
+  }
   /** Bytes written to disk by log, flush and compaction, over bytes handed in by the application. */
   readonly writeAmplification: number
   readonly stalls: { readonly slowed: number; readonly stopped: number; readonly waiting: number; readonly totalMs: number }
-  readonly snapshots: { readonly open: number; readonly expired: number; readonly oldestSequence: number | undefined; readonly oldestAgeMs: number | undefined }
-  readonly recovery: { readonly replayedTransactions: number; readonly replayedBytes: number; readonly cutBytes: number; readonly laterGroupsCut: number; readonly durationMs: number }
+  readonly snapshots: {
+    readonly open: number
+    readonly expired: number
+    readonly oldestSequence: number | undefined
+    readonly oldestAgeMs: number | undefined
+  }
+  readonly recovery: {
+    readonly replayedTransactions: number
+    readonly replayedBytes: number
+    readonly cutBytes: number
+    readonly laterGroupsCut: number
+    readonly durationMs: number
+  }
 }
 
 export interface DatabaseShape extends Operations {
@@ -169,7 +200,12 @@ export interface DatabaseShape extends Operations {
   /** Rewrites the range (default: all of it) down to its lowest level, and returns when that is done. */
   readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }) => Effect.Effect<void, MaintenanceError>
   /** A consistent copy in a new directory, which must not exist. Files are linked where the file system can. */
-  readonly checkpoint: (path: string) => Effect.Effect<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }, MaintenanceError | InvalidOptions>
+  readonly checkpoint: (
+    path: string
+  ) => Effect.Effect<
+    { readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number },
+    MaintenanceError | InvalidOptions
+  >
   /** Reads and checks every block of every file. */
   readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
   readonly stats: Effect.Effect<DatabaseStats>

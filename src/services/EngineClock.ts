@@ -4,11 +4,14 @@
  */
 import * as Context from "effect/Context"
 
-export class EngineClock extends Context.Service<EngineClock, {
-  /** Engine time now. Never decreases. */
-  readonly nowMs: () => number
-  /** Time since some fixed moment of this process: for ages and leases, which no clock change may touch. */
-  readonly monotonicMs: () => number
-  /** Raises engine time to at least `ms`: what recovery found on disk. */
-  readonly raise: (ms: number) => void
-}>()("lightning-db/services/EngineClock") {}
+export class EngineClock extends Context.Service<
+  EngineClock,
+  {
+    /** Engine time now. Never decreases. */
+    readonly nowMs: () => number
+    /** Time since some fixed moment of this process: for ages and leases, which no clock change may touch. */
+    readonly monotonicMs: () => number
+    /** Raises engine time to at least `ms`: what recovery found on disk. */
+    readonly raise: (ms: number) => void
+  }
+>()("lightning-db/services/EngineClock") {}

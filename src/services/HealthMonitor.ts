@@ -13,26 +13,29 @@ import type { Health, HealthState } from "./Database.ts"
 /** Why writes are refused. */
 export type Refusal = DatabasePoisoned | DatabaseReadOnly | DatabaseClosed
 
-export class HealthMonitor extends Context.Service<HealthMonitor, {
-  readonly current: () => Health
-  /** Each change of state or reasons, beginning with the present one. */
-  readonly changes: Stream.Stream<Health>
-  /** `undefined` while writes are accepted. */
-  readonly refusal: () => Refusal | undefined
-  /** `undefined` while reads are served. */
-  readonly closed: () => DatabaseClosed | undefined
-  /** Open is complete. */
-  readonly started: Effect.Effect<void>
-  /** A condition that heals begins, or changes its words. */
-  readonly degrade: (condition: string, reason: string) => void
-  /** The condition is over. */
-  readonly heal: (condition: string) => void
-  /** The reasons of the present conditions whose name begins so; `undefined` where there is none. */
-  readonly conditionOf: (prefix: string) => string | undefined
-  /** Writing ends for good, with the refusal every later write gets. The first one stays. */
-  readonly refuseWrites: (state: Extract<HealthState, "readOnly" | "failed">, refusal: Refusal, reason: string) => void
-  /** The scope closes: everything is refused from now on. */
-  readonly stopping: () => void
-  /** Called synchronously at each change: for those who wait (stalled writers) and must be told. */
-  readonly onChange: (listener: () => void) => () => void
-}>()("lightning-db/services/HealthMonitor") {}
+export class HealthMonitor extends Context.Service<
+  HealthMonitor,
+  {
+    readonly current: () => Health
+    /** Each change of state or reasons, beginning with the present one. */
+    readonly changes: Stream.Stream<Health>
+    /** `undefined` while writes are accepted. */
+    readonly refusal: () => Refusal | undefined
+    /** `undefined` while reads are served. */
+    readonly closed: () => DatabaseClosed | undefined
+    /** Open is complete. */
+    readonly started: Effect.Effect<void>
+    /** A condition that heals begins, or changes its words. */
+    readonly degrade: (condition: string, reason: string) => void
+    /** The condition is over. */
+    readonly heal: (condition: string) => void
+    /** The reasons of the present conditions whose name begins so; `undefined` where there is none. */
+    readonly conditionOf: (prefix: string) => string | undefined
+    /** Writing ends for good, with the refusal every later write gets. The first one stays. */
+    readonly refuseWrites: (state: Extract<HealthState, "readOnly" | "failed">, refusal: Refusal, reason: string) => void
+    /** The scope closes: everything is refused from now on. */
+    readonly stopping: () => void
+    /** Called synchronously at each change: for those who wait (stalled writers) and must be told. */
+    readonly onChange: (listener: () => void) => () => void
+  }
+>()("lightning-db/services/HealthMonitor") {}

@@ -12,20 +12,23 @@ import type { ManifestState } from "../domain/manifest/ManifestState.ts"
 
 export type ManifestError = DatabasePoisoned | LockLost
 
-export class Manifest extends Context.Service<Manifest, {
-  readonly state: () => ManifestState
-  /**
-   * Appends one edit and returns once it is durable. `edit` is built inside the queue, from the state of that moment; `undefined` means there is nothing to do any more.
-   * `applied` runs in the synchronous step in which the new state becomes current.
-   */
-  readonly commit: (
-    edit: (state: ManifestState) => ManifestEdit | undefined,
-    applied?: (state: ManifestState) => void
-  ) => Effect.Effect<void, ManifestError>
-  /** A file id never used before. Fails only when the manifest can no longer be written. */
-  readonly takeFileIds: (count: number) => Effect.Effect<ReadonlyArray<number>, ManifestError>
-  /** Bytes of the current manifest file. */
-  readonly diskBytes: () => number
-  /** Whether `CURRENT` is still the one this open wrote. Two system calls. */
-  readonly stillOurs: () => boolean
-}>()("lightning-db/services/Manifest") {}
+export class Manifest extends Context.Service<
+  Manifest,
+  {
+    readonly state: () => ManifestState
+    /**
+     * Appends one edit and returns once it is durable. `edit` is built inside the queue, from the state of that moment; `undefined` means there is nothing to do any more.
+     * `applied` runs in the synchronous step in which the new state becomes current.
+     */
+    readonly commit: (
+      edit: (state: ManifestState) => ManifestEdit | undefined,
+      applied?: (state: ManifestState) => void
+    ) => Effect.Effect<void, ManifestError>
+    /** A file id never used before. Fails only when the manifest can no longer be written. */
+    readonly takeFileIds: (count: number) => Effect.Effect<ReadonlyArray<number>, ManifestError>
+    /** Bytes of the current manifest file. */
+    readonly diskBytes: () => number
+    /** Whether `CURRENT` is still the one this open wrote. Two system calls. */
+    readonly stillOurs: () => boolean
+  }
+>()("lightning-db/services/Manifest") {}

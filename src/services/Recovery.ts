@@ -28,17 +28,20 @@ export interface OpenManifest {
   readonly currentInode: number
 }
 
-export class Recovery extends Context.Service<Recovery, {
-  readonly directory: string
-  readonly manifest: OpenManifest
-  readonly segment: LogSegment
-  readonly retainedSegments: ReadonlyArray<RetainedSegment>
-  /** Newest first; the first one takes the writes. */
-  readonly memtables: ReadonlyArray<Memtable>
-  /** Everything up to here is visible, and durable. */
-  readonly visibleSequence: number
-  readonly nextSequence: number
-  /** Where the groups of the replayed transactions end in the log. */
-  readonly positions: GroupPositions
-  readonly report: RecoveryReport
-}>()("lightning-db/services/Recovery") {}
+export class Recovery extends Context.Service<
+  Recovery,
+  {
+    readonly directory: string
+    readonly manifest: OpenManifest
+    readonly segment: LogSegment
+    readonly retainedSegments: ReadonlyArray<RetainedSegment>
+    /** Newest first; the first one takes the writes. */
+    readonly memtables: ReadonlyArray<Memtable>
+    /** Everything up to here is visible, and durable. */
+    readonly visibleSequence: number
+    readonly nextSequence: number
+    /** Where the groups of the replayed transactions end in the log. */
+    readonly positions: GroupPositions
+    readonly report: RecoveryReport
+  }
+>()("lightning-db/services/Recovery") {}

@@ -22,34 +22,37 @@ export interface WalStats {
   readonly logBytes: number
 }
 
-export class Wal extends Context.Service<Wal, {
-  /** Where the transaction of the current turn is encoded. Synchronous turns only: encode, assign, `submit`, without giving up the thread in between. */
-  readonly builder: () => GroupBuilder
-  /** The sequence the next transaction gets. */
-  readonly nextSequence: () => number
-  /** Takes the transaction just encoded, with `nextSequence()`; `reply` is called once, when it is visible or failed. Cannot fail, cannot be withdrawn. */
-  readonly submit: (sync: boolean, reply: (answer: CommitReply) => void) => void
-  /** The turn broke between encoding and `submit`: the group that was gathering cannot be trusted, and the log ends. */
-  readonly abandon: (cause: unknown) => void
-  readonly visibleSequence: () => number
-  /** Everything up to here is on stable storage. */
-  readonly durableSequence: () => number
-  /** Whether the next sequence is reserved in the manifest. A later open starts beyond what is reserved, so that no sequence is ever given out twice. */
-  readonly hasReservation: () => boolean
-  /** Resolves when it may be, or never will be: look again. */
-  readonly awaitReservation: Effect.Effect<void>
-  /** Bytes encoded and not yet written. */
-  readonly pendingBytes: () => number
-  /** Resolves when everything submitted before is visible (or fails with why it never will be). */
-  readonly awaitVisible: (sequence: number) => Effect.Effect<void, CommitError>
-  /** Resolves when everything up to `sequence` is on stable storage, syncing if no one else has. */
-  readonly ensureDurable: (sequence: number) => Effect.Effect<void, CommitError>
-  /** Logical position of the log after the last transaction ≤ `sequence` whose group is complete: where a replay that skips flushed transactions may start. */
-  readonly positionAfter: (sequence: number) => number
-  /** Forgets positions at or below a flushed sequence, and names the segments that hold nothing above it. */
-  readonly segmentsBelow: (sequence: number) => ReadonlyArray<number>
-  readonly forgetSegments: (fileIds: ReadonlyArray<number>) => void
-  /** Bytes of the log on disk. */
-  readonly diskBytes: () => number
-  readonly stats: () => WalStats
-}>()("lightning-db/services/Wal") {}
+export class Wal extends Context.Service<
+  Wal,
+  {
+    /** Where the transaction of the current turn is encoded. Synchronous turns only: encode, assign, `submit`, without giving up the thread in between. */
+    readonly builder: () => GroupBuilder
+    /** The sequence the next transaction gets. */
+    readonly nextSequence: () => number
+    /** Takes the transaction just encoded, with `nextSequence()`; `reply` is called once, when it is visible or failed. Cannot fail, cannot be withdrawn. */
+    readonly submit: (sync: boolean, reply: (answer: CommitReply) => void) => void
+    /** The turn broke between encoding and `submit`: the group that was gathering cannot be trusted, and the log ends. */
+    readonly abandon: (cause: unknown) => void
+    readonly visibleSequence: () => number
+    /** Everything up to here is on stable storage. */
+    readonly durableSequence: () => number
+    /** Whether the next sequence is reserved in the manifest. A later open starts beyond what is reserved, so that no sequence is ever given out twice. */
+    readonly hasReservation: () => boolean
+    /** Resolves when it may be, or never will be: look again. */
+    readonly awaitReservation: Effect.Effect<void>
+    /** Bytes encoded and not yet written. */
+    readonly pendingBytes: () => number
+    /** Resolves when everything submitted before is visible (or fails with why it never will be). */
+    readonly awaitVisible: (sequence: number) => Effect.Effect<void, CommitError>
+    /** Resolves when everything up to `sequence` is on stable storage, syncing if no one else has. */
+    readonly ensureDurable: (sequence: number) => Effect.Effect<void, CommitError>
+    /** Logical position of the log after the last transaction ≤ `sequence` whose group is complete: where a replay that skips flushed transactions may start. */
+    readonly positionAfter: (sequence: number) => number
+    /** Forgets positions at or below a flushed sequence, and names the segments that hold nothing above it. */
+    readonly segmentsBelow: (sequence: number) => ReadonlyArray<number>
+    readonly forgetSegments: (fileIds: ReadonlyArray<number>) => void
+    /** Bytes of the log on disk. */
+    readonly diskBytes: () => number
+    readonly stats: () => WalStats
+  }
+>()("lightning-db/services/Wal") {}

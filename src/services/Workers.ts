@@ -15,9 +15,12 @@ export class WorkerDied extends Data.TaggedError("WorkerDied")<{ readonly detail
 
 export type JobError = IoFailure | Damage | WorkerDied
 
-export class Workers extends Context.Service<Workers, {
-  readonly flush: (directory: string, spec: FlushSpec) => Effect.Effect<JobResult, JobError>
-  readonly compact: (directory: string, spec: CompactionSpec) => Effect.Effect<JobResult, JobError>
-  /** How many jobs run at the same time. */
-  readonly parallelism: number
-}>()("lightning-db/services/Workers") {}
+export class Workers extends Context.Service<
+  Workers,
+  {
+    readonly flush: (directory: string, spec: FlushSpec) => Effect.Effect<JobResult, JobError>
+    readonly compact: (directory: string, spec: CompactionSpec) => Effect.Effect<JobResult, JobError>
+    /** How many jobs run at the same time. */
+    readonly parallelism: number
+  }
+>()("lightning-db/services/Workers") {}

@@ -10,7 +10,14 @@ import { Inputs } from "../../bench/workload/Inputs.ts"
 import { prepare, runCase, type Settings } from "../../bench/workload/runCase.ts"
 
 /** Small memtables and tables, so that every case reaches the tables and most a compaction. */
-const options = { memtableBytes: 64 << 10, walSegmentBytes: 256 << 10, tableBytes: 256 << 10, levelBytesBase: 256 << 10, cacheBytes: 1 << 20, compactionWorkers: 0 } as const
+const options = {
+  memtableBytes: 64 << 10,
+  walSegmentBytes: 256 << 10,
+  tableBytes: 256 << 10,
+  levelBytesBase: 256 << 10,
+  cacheBytes: 1 << 20,
+  compactionWorkers: 0
+} as const
 
 const entriesOf = (one: Case): number => (one.valueBytes > 1000 ? 1000 : 5000)
 
@@ -27,7 +34,7 @@ const run = (one: Case): Effect.Effect<Figures, unknown> =>
 describe("the workload benchmark, at a small size", () => {
   for (const one of cases) {
     it.live(one.name, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const figures = yield* run(one)
         expect(figures.operations).toBe(one.operations(entriesOf(one)))
         expect(figures.operationsPerSecond).toBeGreaterThan(0)
@@ -37,17 +44,19 @@ describe("the workload benchmark, at a small size", () => {
         if (one.writes) expect(figures.flushes).toBeGreaterThan(0)
         expect(JSON.parse(JSON.stringify(figures))).toEqual(figures)
         expect(tableOf([figures, figures])).toContain(one.name)
-      }))
+      })
+    )
   }
 
   it.live("tells wrong results from right ones", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const one = cases.find(({ name }) => name === "fillbatch")!
       // Loses one entry in a thousand, and says nothing of it.
       const forgetful: Case = { ...one, run: (given) => one.run({ ...given, operations: given.operations - 5 }) }
       const exit = yield* Effect.exit(run(forgetful))
       expect(exit._tag).toBe("Failure")
-    }))
+    })
+  )
 })
 
 describe("the inputs", () => {

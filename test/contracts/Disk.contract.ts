@@ -258,7 +258,7 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
 
     describe("effects", () => {
       it.effect("write, sync and read the same files as the synchronous calls", () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           yield* disk.makeDirectory(at("d"))
           const handle = yield* disk.open(at("d/a"), "create")
           opened.push(handle)
@@ -278,10 +278,11 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
           expect((yield* disk.stat(at("d/c")))?.inode).toBe((yield* disk.stat(at("d/a")))?.inode)
           yield* disk.remove(at("d/a"))
           expect(yield* disk.list(at("d"))).toEqual(["c"])
-        }))
+        })
+      )
 
       it.effect("fail with the same codes as the synchronous calls throw", () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           expect((yield* Effect.flip(disk.open(at("a"), "read"))).code).toBe("ENOENT")
           expect((yield* Effect.flip(disk.list(at("a")))).code).toBe("ENOENT")
           expect((yield* Effect.flip(disk.remove(at("a")))).code).toBe("ENOENT")
@@ -294,13 +295,21 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
           expect((yield* Effect.flip(disk.read(handle, new Uint8Array(1), 0))).code).toBe("EBADF")
           expect((yield* Effect.flip(disk.writev(handle, [bytes(1)], 0))).code).toBe("EBADF")
           expect((yield* Effect.flip(disk.datasync(handle))).code).toBe("EBADF")
-        }))
+        })
+      )
 
       it.live("let other fibers run, and finish although interrupted", () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const handle = open("a", "create")
           let others = 0
-          const other = yield* Effect.forkChild(Effect.forever(Effect.andThen(Effect.sync(() => others++), Effect.yieldNow)))
+          const other = yield* Effect.forkChild(
+            Effect.forever(
+              Effect.andThen(
+                Effect.sync(() => others++),
+                Effect.yieldNow
+              )
+            )
+          )
           yield* disk.writev(handle, [filled(50_000, 3)], 0)
           yield* disk.datasync(handle)
           yield* Fiber.interrupt(other)
@@ -312,10 +321,11 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
           // Interruption returned, so the system is done with the buffer and has filled it.
           expect(into).toEqual(filled(50_000, 3))
           expect(Exit.isSuccess(yield* Fiber.await(yield* Effect.forkChild(disk.datasync(handle), { startImmediately: true })))).toBe(true)
-        }))
+        })
+      )
 
       it.live("finish on a handle that is closed meanwhile", () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const handle = open("a", "create")
           handle.writev([filled(50_000, 3)], 0)
           const into = new Uint8Array(50_000)
@@ -326,23 +336,33 @@ export const diskContract = (name: string, make: () => DiskFixture): void => {
           if (Exit.isSuccess(exit)) expect(into).toEqual(filled(50_000, 3))
           else expect(into).toEqual(new Uint8Array(50_000))
           expect(codeOf(() => handle.sizeBytes())).toBe("EBADF")
-        }))
+        })
+      )
 
       it.effect("run concurrently on one handle", () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const handle = open("a", "create")
-          yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i), (i) => disk.writev(handle, [filled(1000, i)], i * 1000), {
-            concurrency: "unbounded",
-            discard: true
-          })
-          yield* Effect.forEach(Array.from({ length: 40 }, (_, i) => i), (i) => {
-            const into = new Uint8Array(1000)
-            return Effect.map(disk.read(handle, into, i * 1000), (count) => {
-              expect(count).toBe(1000)
-              expect(into).toEqual(filled(1000, i))
-            })
-          }, { concurrency: "unbounded", discard: true })
-        }))
+          yield* Effect.forEach(
+            Array.from({ length: 40 }, (_, i) => i),
+            (i) => disk.writev(handle, [filled(1000, i)], i * 1000),
+            {
+              concurrency: "unbounded",
+              discard: true
+            }
+          )
+          yield* Effect.forEach(
+            Array.from({ length: 40 }, (_, i) => i),
+            (i) => {
+              const into = new Uint8Array(1000)
+              return Effect.map(disk.read(handle, into, i * 1000), (count) => {
+                expect(count).toBe(1000)
+                expect(into).toEqual(filled(1000, i))
+              })
+            },
+            { concurrency: "unbounded", discard: true }
+          )
+        })
+      )
     })
 
     describe("lock", () => {

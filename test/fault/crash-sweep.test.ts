@@ -34,21 +34,30 @@ const sweep = (recorded: RecordedRun, options: SweepOptions): SweepReport => {
 describe("crash sweep", () => {
   it("log: every acknowledged commit survives, and what survives is a prefix", async () => {
     const drawn = drawWorkload(11, {
-      steps: 90, keys: 24, burst: 2, syncChance: 0.25, structureChance: 0.06, valueBytesMax: 600,
+      steps: 90,
+      keys: 24,
+      burst: 2,
+      syncChance: 0.25,
+      structureChance: 0.06,
+      valueBytesMax: 600,
       weights: { flush: 0, compact: 0, flushBehind: 0, compactBehind: 0, create: 2, drop: 1, snapshot: 0, release: 0, reopen: 0 }
     })
     const reopen: WorkloadStep = { step: "reopen" }
     const recorded = await record([...drawn.slice(0, 30), reopen, ...drawn.slice(30, 60), reopen, ...drawn.slice(60)])
     const report = sweep(recorded, { seed: 11, randomStates: 3, nestedEvery: 25 })
-    for (const passed of [report.rewrittenGroups, report.tornTails, report.freshDatabases, recorded.counts.reopens - 1]) expect(passed).toBeGreaterThan(0)
+    for (const passed of [report.rewrittenGroups, report.tornTails, report.freshDatabases, recorded.counts.reopens - 1])
+      expect(passed).toBeGreaterThan(0)
   })
 
   it("holes: of groups that were never synced a later one may survive an earlier one", async () => {
     const put = (valueSeed: number, valueBytes: number, durability: "sync" | "buffered"): WorkloadStep => ({
-      step: "write", transactions: [{ operations: [{ type: "put", key: `k${valueSeed % 8}`, valueSeed, valueBytes }], durability }]
+      step: "write",
+      transactions: [{ operations: [{ type: "put", key: `k${valueSeed % 8}`, valueSeed, valueBytes }], durability }]
     })
     // Groups as long as the alignment: only where a group begins on it is it looked for behind a hole.
-    const measured = (await record([put(1, 3000, "sync")])).trace.events.find((event) => event.kind === "write" && event.bytes.length > 3000 && event.bytes.length < 4096)
+    const measured = (await record([put(1, 3000, "sync")])).trace.events.find(
+      (event) => event.kind === "write" && event.bytes.length > 3000 && event.bytes.length < 4096
+    )
     if (measured?.kind !== "write") throw new Error("no group was written")
     const valueBytes = 4096 - (measured.bytes.length - 3000)
     const recorded = await record(Array.from({ length: 24 }, (_, i) => put(i, valueBytes, i % 8 === 7 ? "sync" : "buffered")))
@@ -64,17 +73,26 @@ describe("crash sweep", () => {
   })
 
   it("structure: flush, compaction, manifest rollover, range deletes and dropped keyspaces", async () => {
-    const recorded = await run(13, { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 5, largeChance: 0.3 }, { manifestRolloverBytes: 20_480, sequenceBlock: 30 })
+    const recorded = await run(
+      13,
+      { steps: 90, keys: 60, structureChance: 0.3, syncChance: 0.1, burst: 5, largeChance: 0.3 },
+      { manifestRolloverBytes: 20_480, sequenceBlock: 30 }
+    )
     const report = sweep(recorded, { seed: 13, randomStates: 2, nestedEvery: 60 })
     const { compactions, flushes, keyspaceDrops, rangeDeletes } = recorded.counts
-    for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), rotations(recorded), report.replayed]) expect(passed).toBeGreaterThan(0)
+    for (const passed of [compactions, flushes, keyspaceDrops, rangeDeletes, rollovers(recorded), rotations(recorded), report.replayed])
+      expect(passed).toBeGreaterThan(0)
   })
 
   it("second life: a database that was recovered goes on, is stopped, and is recovered again", async () => {
     const first = await run(14, { steps: 40, keys: 24, structureChance: 0.1 })
     let rewritten = 0
     for (const at of [0.35, 0.6, 0.85]) {
-      const recorded = await secondLife(first, { at, seed: 14, steps: drawWorkload(15, { steps: 25, keys: 24, structureChance: 0.15, weights: { create: 0, drop: 0 } }) })
+      const recorded = await secondLife(first, {
+        at,
+        seed: 14,
+        steps: drawWorkload(15, { steps: 25, keys: 24, structureChance: 0.15, weights: { create: 0, drop: 0 } })
+      })
       rewritten += sweep(recorded, { seed: 15, randomStates: 2, nestedEvery: 80 }).rewrittenGroups
     }
     expect(rewritten).toBeGreaterThan(0)
@@ -83,7 +101,10 @@ describe("crash sweep", () => {
   it("replay: a log larger than a memtable is flushed piece by piece", async () => {
     const first = await run(16, { steps: 60, keys: 60, structureChance: 0, largeChance: 0.5 }, { memtableBytes: 1 << 20, walSegmentBytes: 1 << 20 })
     const recorded = await secondLife(first, {
-      at: 0.95, seed: 17, steps: drawWorkload(17, { steps: 12, keys: 60, structureChance: 0 }), settings: { memtableBytes: 65_536 }
+      at: 0.95,
+      seed: 17,
+      steps: drawWorkload(17, { steps: 12, keys: 60, structureChance: 0 }),
+      settings: { memtableBytes: 65_536 }
     })
     expect(recorded.counts.flushes).toBeGreaterThan(1)
     sweep(recorded, { seed: 17, randomStates: 2, nestedEvery: 80 })
@@ -99,7 +120,19 @@ describe("crash sweep", () => {
   it(
     "long: everything at once, as long as there is time",
     async () => {
-      const total = { states: 0, flushes: 0, compactions: 0, rotations: 0, rollovers: 0, rangeDeletes: 0, keyspaceDrops: 0, rewritten: 0, torn: 0, nested: 0, snapshots: 0 }
+      const total = {
+        states: 0,
+        flushes: 0,
+        compactions: 0,
+        rotations: 0,
+        rollovers: 0,
+        rangeDeletes: 0,
+        keyspaceDrops: 0,
+        rewritten: 0,
+        torn: 0,
+        nested: 0,
+        snapshots: 0
+      }
       const endMs = performance.now() + secondsMax * 1000
       for (let seed = longSeed; performance.now() < endMs; seed++) {
         const recorded = await run(seed, { steps: 220, keys: 90, burst: 10 }, { sequenceBlock: seed % 2 === 0 ? 24 : 4000 })

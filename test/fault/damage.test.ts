@@ -44,33 +44,44 @@ const replace = (disk: SimulatedDisk, path: string, bytes: Uint8Array): void => 
 const closedDatabase = async (seed: number): Promise<{ readonly disk: SimulatedDisk; readonly oracle: Oracle }> => {
   const disk = new SimulatedDisk({ record: true })
   const weights = { create: 1, drop: 0, snapshot: 0, release: 0, reopen: 0, flush: 6, compact: 1 }
-  const { oracle } = await Effect.runPromise(recordRun({ disk, steps: drawWorkload(seed, { steps: 50, keys: 50, structureChance: 0.2, largeChance: 0.3, weights }) }))
+  const { oracle } = await Effect.runPromise(
+    recordRun({ disk, steps: drawWorkload(seed, { steps: 50, keys: 50, structureChance: 0.2, largeChance: 0.3, weights }) })
+  )
   return { disk, oracle }
 }
 
 /** Opens, reads everything forward and backward and point by point, and compares what was read, if it was read at all. */
 const readAll = (disk: SimulatedDisk, expected: ReadonlyMap<string, string>): Promise<"right" | "error"> =>
-  Effect.runPromise(withSimulatedClock(Effect.scoped(Effect.gen(function*() {
-    const opened = yield* Effect.exit(openSimulated(disk, { cacheBytes: 0 }))
-    if (Exit.isFailure(opened)) return refusal(opened)
-    const db = opened.value
-    for (const reverse of [false, true]) {
-      const scanned = yield* Effect.exit(Stream.runCollect(db.scan({ reverse })))
-      if (Exit.isFailure(scanned)) return refusal(scanned)
-      const found = new Map(scanned.value.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value).toString("base64")]))
-      if (found.size !== expected.size || [...expected].some(([key, value]) => found.get(key) !== value)) return yield* Effect.die(new Error(`a scan, reverse ${reverse}, gives a wrong answer`))
-    }
-    for (const [key, value] of expected) {
-      const got = yield* Effect.exit(db.get(key))
-      if (Exit.isFailure(got)) return refusal(got)
-      if (got.value === undefined || Buffer.from(got.value).toString("base64") !== value) return yield* Effect.die(new Error(`get ${key} gives a wrong answer`))
-    }
-    return "right"
-  }))))
+  Effect.runPromise(
+    withSimulatedClock(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const opened = yield* Effect.exit(openSimulated(disk, { cacheBytes: 0 }))
+          if (Exit.isFailure(opened)) return refusal(opened)
+          const db = opened.value
+          for (const reverse of [false, true]) {
+            const scanned = yield* Effect.exit(Stream.runCollect(db.scan({ reverse })))
+            if (Exit.isFailure(scanned)) return refusal(scanned)
+            const found = new Map(scanned.value.map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value).toString("base64")]))
+            if (found.size !== expected.size || [...expected].some(([key, value]) => found.get(key) !== value))
+              return yield* Effect.die(new Error(`a scan, reverse ${reverse}, gives a wrong answer`))
+          }
+          for (const [key, value] of expected) {
+            const got = yield* Effect.exit(db.get(key))
+            if (Exit.isFailure(got)) return refusal(got)
+            if (got.value === undefined || Buffer.from(got.value).toString("base64") !== value)
+              return yield* Effect.die(new Error(`get ${key} gives a wrong answer`))
+          }
+          return "right"
+        })
+      )
+    )
+  )
 
 const refusal = (exit: Exit.Failure<unknown, unknown>): "error" => {
   const error = Cause.squash(exit.cause)
-  if (typeof error !== "object" || error === null || !("_tag" in error) || error._tag !== "CorruptFile") throw new Error(`damage was answered with ${String(error)}`, { cause: error })
+  if (typeof error !== "object" || error === null || !("_tag" in error) || error._tag !== "CorruptFile")
+    throw new Error(`damage was answered with ${String(error)}`, { cause: error })
   return "error"
 }
 
@@ -78,7 +89,10 @@ describe("damage", () => {
   it("tables and values: a flipped bit is an error that names the file, or changes nothing that is read", async () => {
     const { disk, oracle } = await closedDatabase(41)
     const expected = new Map(
-      oracle.stateAt(oracle.last).filter(({ keyspace }) => keyspace === 1).map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value).toString("base64")])
+      oracle
+        .stateAt(oracle.last)
+        .filter(({ keyspace }) => keyspace === 1)
+        .map(({ key, value }) => [Buffer.from(key).toString(), Buffer.from(value).toString("base64")])
     )
     expect(await readAll(copyOf(disk), expected)).toBe("right")
     const prng = seededPrng(41)
@@ -113,7 +127,10 @@ describe("damage", () => {
       try {
         const recovered = recoverDisk(spoiled, i, 65_536)
         // The last edit of a manifest may have been a torn append; what it said (that the log is sealed) is then judged by the log itself.
-        const found = digestEverything({ disk: spoiled, directory, state: recovered.manifest.state, memtables: recovered.memtables, sequence: recovered.visibleSequence }, new VerifiedFiles())
+        const found = digestEverything(
+          { disk: spoiled, directory, state: recovered.manifest.state, memtables: recovered.memtables, sequence: recovered.visibleSequence },
+          new VerifiedFiles()
+        )
         expect(found, `flip ${i} of ${path}`).toBe(expected)
       } catch (cause) {
         if (!(cause instanceof Error) || !("_tag" in cause) || cause._tag !== "Damage") throw cause
@@ -124,7 +141,9 @@ describe("damage", () => {
   })
 
   it("gaps: missing sequences are damage, unless the manifest says that they were given up", async () => {
-    const first = await Effect.runPromise(recordRun({ disk: new SimulatedDisk({ record: true }), steps: drawWorkload(43, { steps: 20, keys: 20, structureChance: 0 }) }))
+    const first = await Effect.runPromise(
+      recordRun({ disk: new SimulatedDisk({ record: true }), steps: drawWorkload(43, { steps: 20, keys: 20, structureChance: 0 }) })
+    )
     const second = await secondLife(first, { at: 0.8, seed: 43, steps: drawWorkload(44, { steps: 6, keys: 20, structureChance: 0 }) })
     const replayer = new CrashReplayer(second.trace)
     replayer.advanceTo(second.trace.events.length - 4)

@@ -29,7 +29,14 @@ describe("failing disk", () => {
   for (const durability of [1, -1]) {
     it(`a failed datasync of the log (${durability > 0 ? "sync" : "buffered, then sync"} writes): its group does not know, those behind it are refused, reading goes on`, async () => {
       const disk = new SimulatedDisk()
-      const run = await Effect.runPromise(runWithFaults(disk, [durability * 3, durability * 4, 6, 3, 3, 3], [{ match: { operation: "datasync", path: /000001\.log$/ }, nth: 2, fault: { code: "EIO" } }], { armed: "later" }))
+      const run = await Effect.runPromise(
+        runWithFaults(
+          disk,
+          [durability * 3, durability * 4, 6, 3, 3, 3],
+          [{ match: { operation: "datasync", path: /000001\.log$/ }, nth: 2, fault: { code: "EIO" } }],
+          { armed: "later" }
+        )
+      )
       expect(run.strikes).toBe(1)
       expect(outcomes(run)).toEqual(["Acknowledged", "CommitOutcomeUnknown", "DatabasePoisoned"])
       expect(run.health?.state).toBe("readOnly")
@@ -42,7 +49,10 @@ describe("failing disk", () => {
     it(`a log write that fails after ${afterBytes} bytes is never retried into success`, async () => {
       const disk = new SimulatedDisk()
       const run = await Effect.runPromise(
-        runWithFaults(disk, [3, -4, 6, 3, -3], [{ match: { operation: "writev", path: /\.log$/ }, nth: 3, fault: { code: "ENOSPC", afterBytes } }], { armed: "later", valueBytes: 900 })
+        runWithFaults(disk, [3, -4, 6, 3, -3], [{ match: { operation: "writev", path: /\.log$/ }, nth: 3, fault: { code: "ENOSPC", afterBytes } }], {
+          armed: "later",
+          valueBytes: 900
+        })
       )
       expect(run.strikes).toBe(1)
       expect(outcomes(run)).toContain("CommitOutcomeUnknown")
@@ -54,7 +64,9 @@ describe("failing disk", () => {
 
   it("a manifest that cannot be synced ends writing, not reading", async () => {
     const disk = new SimulatedDisk()
-    const run = await Effect.runPromise(runWithFaults(disk, [5, "flush", 5, 5], [{ match: { operation: "datasync", path: /\.manifest$/ }, fault: { code: "EIO" } }], { armed: "later" }))
+    const run = await Effect.runPromise(
+      runWithFaults(disk, [5, "flush", 5, 5], [{ match: { operation: "datasync", path: /\.manifest$/ }, fault: { code: "EIO" } }], { armed: "later" })
+    )
     expect(run.health?.state).toBe("readOnly")
     expect(run.readable?.slice(0, 5)).toEqual([0, 1, 2, 3, 4])
     expect(complaintsAfter(disk, run, 33)).toEqual([])
@@ -63,9 +75,17 @@ describe("failing disk", () => {
   for (const operation of ["open", "writev", "datasync"] as const) {
     it(`tables that cannot be written (${operation}) for good: writers are told once no room is left, reading goes on, closing ends`, async () => {
       const disk = new SimulatedDisk()
-      const run = await Effect.runPromise(runWithFaults(disk, [20, 20, 20, -20, 20, 20, 20, 20, 20], [{ match: { operation, path: /\.(?:table|values)$/ }, fault: { code: "ENOSPC" } }], { valueBytes: 1500 }), {
-        signal: AbortSignal.timeout(hangMs)
-      })
+      const run = await Effect.runPromise(
+        runWithFaults(
+          disk,
+          [20, 20, 20, -20, 20, 20, 20, 20, 20],
+          [{ match: { operation, path: /\.(?:table|values)$/ }, fault: { code: "ENOSPC" } }],
+          { valueBytes: 1500 }
+        ),
+        {
+          signal: AbortSignal.timeout(hangMs)
+        }
+      )
       expect(outcomes(run)).toEqual(["Acknowledged", "WriteStalled"])
       expect(run.health?.state).toBe("degraded")
       expect(run.health?.reasons.join()).toContain("ENOSPC")
@@ -77,15 +97,21 @@ describe("failing disk", () => {
 
   it("a second writer: once the lock is lost nothing is acknowledged any more", async () => {
     const disk = new SimulatedDisk()
-    const outcomes = await Effect.runPromise(withSimulatedClock(Effect.scoped(Effect.gen(function*() {
-      const db = yield* openSimulated(disk)
-      yield* db.put("before", "1")
-      // Another process has opened the directory: its lock is gone, and CURRENT is another file.
-      recoverDisk(disk, 51, 65_536)
-      const first = yield* Effect.flip(db.put("after", "2"))
-      const second = yield* Effect.flip(db.put("later", "3"))
-      return { first: first._tag, second: second._tag, read: yield* db.getText("before"), unread: yield* db.getText("after") }
-    }))))
+    const outcomes = await Effect.runPromise(
+      withSimulatedClock(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const db = yield* openSimulated(disk)
+            yield* db.put("before", "1")
+            // Another process has opened the directory: its lock is gone, and CURRENT is another file.
+            recoverDisk(disk, 51, 65_536)
+            const first = yield* Effect.flip(db.put("after", "2"))
+            const second = yield* Effect.flip(db.put("later", "3"))
+            return { first: first._tag, second: second._tag, read: yield* db.getText("before"), unread: yield* db.getText("after") }
+          })
+        )
+      )
+    )
     expect(outcomes).toEqual({ first: "LockLost", second: "DatabasePoisoned", read: "1", unread: undefined })
   })
 
@@ -101,9 +127,9 @@ describe("failing disk", () => {
         for (let nth = 1; nth <= 40; nth += nth < 8 ? 1 : 4) {
           const disk = new SimulatedDisk()
           const rule: FaultRule = { match: { operation, path }, nth, fault: { code: codes[nth % 2]!, afterBytes: nth * 37 } }
-          const run = await Effect.runPromise(runWithFaults(disk, steps, [rule], { valueBytes: nth % 3 === 0 ? 1500 : 120 }), { signal: AbortSignal.timeout(hangMs) }).catch(
-            (cause: unknown) => String(cause)
-          )
+          const run = await Effect.runPromise(runWithFaults(disk, steps, [rule], { valueBytes: nth % 3 === 0 ? 1500 : 120 }), {
+            signal: AbortSignal.timeout(hangMs)
+          }).catch((cause: unknown) => String(cause))
           if (typeof run === "string") {
             wrong.push(`${operation} ${path} nth ${nth}: hangs (${run})`)
             continue

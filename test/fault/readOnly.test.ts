@@ -20,52 +20,64 @@ const reading = <A, E>(path: string, use: (db: Database["Service"]) => Effect.Ef
   Effect.runPromiseExit(Effect.provide(Effect.flatMap(Database, use), layer({ path, readOnly: true, memtableBytes: 65_536 })))
 
 describe("read-only open", () => {
-  it("never fails and never goes back beside a writer that flushes, compacts and rotates", async () => {
-    const path = join(root, "busy")
-    const child = spawn(process.execPath, ["--no-warnings", "test/support/churning-child.ts", path, String(writerMs)], { stdio: ["ignore", "pipe", "inherit"] })
-    let printed = ""
-    const ready = new Promise<void>((resolve) => child.stdout.on("data", (data) => ((printed += data), printed.includes("ready") && resolve())))
-    const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()))
-    let running = true
-    void ended.then(() => (running = false))
-    await ready
-    let opens = 0
-    let last = -1
-    while (running) {
-      // An open may resolve without a turn of the event loop, and the end of the child is an event.
-      await new Promise((resolve) => setImmediate(resolve))
-      opens++
-      const exit = await reading(path, (db) =>
-        Effect.gen(function* () {
-          const other = yield* db.keyspace("other")
-          const before = Number(yield* db.getText("counter"))
-          // One view: what is written together is seen together.
-          expect(Number((yield* other.getText("mirror")) ?? 0)).toBe(before)
-          if (opens % 8 === 0) {
-            const entries = yield* Stream.runCollect(db.scan({ prefix: "k" }))
-            expect(entries.every(({ value }) => value.every((byte) => byte === 0x76))).toBe(true)
-          }
-          yield* db.refresh
-          return [before, Number(yield* db.getText("counter"))] as const
-        })
-      )
-      if (Exit.isFailure(exit)) expect.fail(`open ${opens} failed: ${exit.cause}`)
-      const [before, after] = exit.value
-      expect(before).toBeGreaterThanOrEqual(last)
-      expect(after).toBeGreaterThanOrEqual(before)
-      last = after
-    }
-    await ended
-    const writer = JSON.parse(printed.split("\n")[1]!) as { readonly flushes: number; readonly compactions: number }
-    console.log(`read-only: ${opens} opens beside ${writer.flushes} flushes and ${writer.compactions} compactions`)
-    expect(opens).toBeGreaterThan(20)
-    expect(writer.flushes).toBeGreaterThan(5)
-    expect(writer.compactions).toBeGreaterThan(2)
-  }, writerMs + 30_000)
+  it(
+    "never fails and never goes back beside a writer that flushes, compacts and rotates",
+    async () => {
+      const path = join(root, "busy")
+      const child = spawn(process.execPath, ["--no-warnings", "test/support/churning-child.ts", path, String(writerMs)], {
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      let printed = ""
+      const ready = new Promise<void>((resolve) => child.stdout.on("data", (data) => ((printed += data), printed.includes("ready") && resolve())))
+      const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()))
+      let running = true
+      void ended.then(() => (running = false))
+      await ready
+      let opens = 0
+      let last = -1
+      while (running) {
+        // An open may resolve without a turn of the event loop, and the end of the child is an event.
+        await new Promise((resolve) => setImmediate(resolve))
+        opens++
+        const exit = await reading(path, (db) =>
+          Effect.gen(function* () {
+            const other = yield* db.keyspace("other")
+            const before = Number(yield* db.getText("counter"))
+            // One view: what is written together is seen together.
+            expect(Number((yield* other.getText("mirror")) ?? 0)).toBe(before)
+            if (opens % 8 === 0) {
+              const entries = yield* Stream.runCollect(db.scan({ prefix: "k" }))
+              expect(entries.every(({ value }) => value.every((byte) => byte === 0x76))).toBe(true)
+            }
+            yield* db.refresh
+            return [before, Number(yield* db.getText("counter"))] as const
+          })
+        )
+        if (Exit.isFailure(exit)) expect.fail(`open ${opens} failed: ${exit.cause}`)
+        const [before, after] = exit.value
+        expect(before).toBeGreaterThanOrEqual(last)
+        expect(after).toBeGreaterThanOrEqual(before)
+        last = after
+      }
+      await ended
+      const writer = JSON.parse(printed.split("\n")[1]!) as { readonly flushes: number; readonly compactions: number }
+      console.log(`read-only: ${opens} opens beside ${writer.flushes} flushes and ${writer.compactions} compactions`)
+      expect(opens).toBeGreaterThan(20)
+      expect(writer.flushes).toBeGreaterThan(5)
+      expect(writer.compactions).toBeGreaterThan(2)
+    },
+    writerMs + 30_000
+  )
 
   it("writes nothing, refuses writes, and keeps a snapshot still over refresh", async () => {
     const path = join(root, "still")
-    const write = (value: string) => Effect.runPromise(Effect.provide(Effect.flatMap(Database, (db) => db.put("a", value)), layer({ path })))
+    const write = (value: string) =>
+      Effect.runPromise(
+        Effect.provide(
+          Effect.flatMap(Database, (db) => db.put("a", value)),
+          layer({ path })
+        )
+      )
     await write("1")
     const files = readdirSync(path).sort()
     const exit = await reading(path, (db) =>
@@ -78,7 +90,12 @@ describe("read-only open", () => {
           expect(yield* db.getText("a")).toBe("2")
           expect(yield* snapshot.getText("a")).toBe("1")
           const refusals: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
-            db.put("a", "3"), db.delete("a"), db.write([]), db.flush, db.compact(), db.dropKeyspace("x")
+            db.put("a", "3"),
+            db.delete("a"),
+            db.write([]),
+            db.flush,
+            db.compact(),
+            db.dropKeyspace("x")
           ]
           for (const refused of refusals) {
             expect(yield* Effect.flip(refused)).toBeInstanceOf(DatabaseReadOnly)
@@ -96,7 +113,11 @@ describe("read-only open", () => {
   it("says what is wrong with a path: nothing there, a file, no database; and makes nothing", async () => {
     const file = join(root, "file")
     writeFileSync(file, "text")
-    for (const [path, tag] of [[join(root, "nothing"), "NotADatabase"], [file, "PathIsFile"], [root, "NotADatabase"]] as const) {
+    for (const [path, tag] of [
+      [join(root, "nothing"), "NotADatabase"],
+      [file, "PathIsFile"],
+      [root, "NotADatabase"]
+    ] as const) {
       const exit = await reading(path, (db) => db.getText("a"))
       expect(Exit.isFailure(exit) ? exit.cause.reasons[0] : undefined).toMatchObject({ error: { _tag: tag } })
     }

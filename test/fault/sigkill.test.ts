@@ -67,9 +67,13 @@ const killedRound = async (writer: Writer): Promise<Notes> => {
 }
 
 const withDatabase = <A>(path: string, run: (db: DatabaseShape) => Effect.Effect<A, unknown>): Promise<A> =>
-  Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-    return yield* run(Context.get(yield* Layer.build(Layer.fresh(layer({ path, ...childOptions }))), Database))
-  })))
+  Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        return yield* run(Context.get(yield* Layer.build(Layer.fresh(layer({ path, ...childOptions }))), Database))
+      })
+    )
+  )
 
 describe("sigkill", () => {
   it(`${rounds} rounds under ${writerCount} writers: nothing acknowledged is missing`, async () => {
@@ -99,7 +103,9 @@ describe("sigkill", () => {
               const [of, writer, i] = id.split(".")
               const value = db.unsafe.get(`w${writer}/${of}/${i}`)
               if (value === undefined || compareBytes(value, valueFor(id)) !== 0) {
-                throw new Error(`round ${round}: ${id} was acknowledged as ${checked.get(id)} and ${value === undefined ? "is missing" : "has another value"}`)
+                throw new Error(
+                  `round ${round}: ${id} was acknowledged as ${checked.get(id)} and ${value === undefined ? "is missing" : "has another value"}`
+                )
               }
             }
             for (const id of notes.inFlight) {
@@ -110,13 +116,16 @@ describe("sigkill", () => {
               if ((value !== undefined) !== (last === id)) throw new Error(`round ${round}: half of ${id} is there (the writer's last is ${last})`)
               if (value !== undefined) survivors++
             }
-          }))
+          })
+        )
       }
       expect(new Set(all.values()).size).toBe(all.size)
     } finally {
       rmSync(root, { recursive: true, force: true })
     }
-    console.log(`sigkill: ${rounds} rounds, ${all.size} acknowledged, ${inFlight} in flight (${survivors} of those looked at were there), ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
+    console.log(
+      `sigkill: ${rounds} rounds, ${all.size} acknowledged, ${inFlight} in flight (${survivors} of those looked at were there), ${((performance.now() - startedMs) / 1000).toFixed(1)} s`
+    )
     expect(inFlight).toBeGreaterThan(0)
     expect(all.size).toBeGreaterThan(rounds * 10)
   }, 600_000)

@@ -25,21 +25,36 @@ import { drawWorkload, valueOf, type WorkloadStep } from "../support/workload.ts
 const audited = async (layer: Layer.Layer<Disk>, disk: SyncDisk, path: string, steps: ReadonlyArray<WorkloadStep>, settings: EngineSettings) => {
   const tracer = new DiskTracer()
   const acknowledgements: Array<Acknowledgement> = []
-  return await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-    const db = yield* openOn(DiskTracing.layer(tracer).pipe(Layer.provide(layer)), path, settings)
-    for (const step of steps) {
-      if (step.step === "flush" || step.step === "flushBehind") yield* db.flush
-      if (step.step === "compact" || step.step === "compactBehind") yield* db.compact()
-      if (step.step !== "write") continue
-      yield* Effect.forEach(step.transactions, ({ durability, operations }) =>
-        Effect.map(
-          db.write(operations.map((operation) => operation.type === "put" ? { type: "put" as const, key: operation.key, value: valueOf(operation.valueSeed, operation.valueBytes) } : operation), { durability }),
-          ({ durability, sequence }) => void acknowledgements.push({ sequence, order: tracer.now(), sync: durability === "sync" })
-        ), { concurrency: "unbounded" })
-    }
-    const events = [...tracer.events]
-    return { log: auditAcknowledgements(events, disk, path, acknowledgements), names: auditNames(events, disk, path), acknowledgements }
-  })))
+  return await Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const db = yield* openOn(DiskTracing.layer(tracer).pipe(Layer.provide(layer)), path, settings)
+        for (const step of steps) {
+          if (step.step === "flush" || step.step === "flushBehind") yield* db.flush
+          if (step.step === "compact" || step.step === "compactBehind") yield* db.compact()
+          if (step.step !== "write") continue
+          yield* Effect.forEach(
+            step.transactions,
+            ({ durability, operations }) =>
+              Effect.map(
+                db.write(
+                  operations.map((operation) =>
+                    operation.type === "put"
+                      ? { type: "put" as const, key: operation.key, value: valueOf(operation.valueSeed, operation.valueBytes) }
+                      : operation
+                  ),
+                  { durability }
+                ),
+                ({ durability, sequence }) => void acknowledgements.push({ sequence, order: tracer.now(), sync: durability === "sync" })
+              ),
+            { concurrency: "unbounded" }
+          )
+        }
+        const events = [...tracer.events]
+        return { log: auditAcknowledgements(events, disk, path, acknowledgements), names: auditNames(events, disk, path), acknowledgements }
+      })
+    )
+  )
 }
 
 /** May be there or not: nothing here depends on it. */
@@ -50,7 +65,8 @@ const withoutKeyspaces = { create: 0, drop: 0, snapshot: 0, release: 0, reopen: 
 /** Nothing is flushed, so that all of the log stays to be read. */
 const writesOnly = (seed: number) => drawWorkload(seed, { steps: 60, keys: 40, structureChance: 0, syncChance: 0.4, largeChance: 0.3, burst: 12 })
 const keepLog: EngineSettings = { memtableBytes: 16 << 20 }
-const structural = (seed: number) => drawWorkload(seed, { steps: 60, keys: 40, structureChance: 0.3, weights: withoutKeyspaces, largeChance: 0.3, burst: 8 })
+const structural = (seed: number) =>
+  drawWorkload(seed, { steps: 60, keys: 40, structureChance: 0.3, weights: withoutKeyspaces, largeChance: 0.3, burst: 8 })
 
 const realDirectory = async (run: (path: string) => Promise<void>): Promise<void> => {
   const root = mkdtempSync(join(tmpdir(), "lightning-audit-"))
@@ -99,10 +115,13 @@ describe("trace audit", () => {
   it("salts: no two segments share one, so that no group of one proves anything in another", async () => {
     const disk = new SimulatedDisk()
     await audited(DiskSimulated.layer(disk), disk, "/db", writesOnly(25), keepLog)
-    const salts = disk.list("/db").filter((name) => name.endsWith(".log")).map((name) => {
-      const handle = disk.open(`/db/${name}`, "read")
-      return Buffer.from(readSegmentHeader(handle, handle.path).salt).toString("hex")
-    })
+    const salts = disk
+      .list("/db")
+      .filter((name) => name.endsWith(".log"))
+      .map((name) => {
+        const handle = disk.open(`/db/${name}`, "read")
+        return Buffer.from(readSegmentHeader(handle, handle.path).salt).toString("hex")
+      })
     expect(salts.length).toBeGreaterThan(2)
     expect(new Set(salts).size).toBe(salts.length)
   })
@@ -111,7 +130,11 @@ describe("trace audit", () => {
     realDirectory(async (path) => {
       const marksPath = `${path}.marks`
       const output = `${path}.strace`
-      const ran = spawnSync(systemCallTracer, ["-f", "-qq", "-y", "-s", "32", "-e", `trace=${tracedCalls}`, "-o", output, process.execPath, "--no-warnings", child, path, marksPath], { encoding: "utf8" })
+      const ran = spawnSync(
+        systemCallTracer,
+        ["-f", "-qq", "-y", "-s", "32", "-e", `trace=${tracedCalls}`, "-o", output, process.execPath, "--no-warnings", child, path, marksPath],
+        { encoding: "utf8" }
+      )
       if (ran.error !== undefined || ran.status !== 0) {
         // Not installed, or tracing is forbidden here: the tests above saw the file handles.
         expect(ran.error !== undefined || /ptrace|PTRACE|not permitted/.test(ran.stderr), ran.stderr).toBe(true)
@@ -124,7 +147,9 @@ describe("trace audit", () => {
       expect(acknowledged.length).toBeGreaterThan(40)
       for (const { order, text } of acknowledged) {
         // One write after the other: the last group before the answer is its own.
-        const group = events.findLast((event) => event.kind === "writev" && event.path.endsWith(".log") && event.length >= 2000 && event.length < 4096 && event.begin < order)
+        const group = events.findLast(
+          (event) => event.kind === "writev" && event.path.endsWith(".log") && event.length >= 2000 && event.length < 4096 && event.begin < order
+        )
         expect(group !== undefined && isDurableAt(events, group, order), text).toBe(true)
       }
       const names = auditNames(events, nodeDisk, path)

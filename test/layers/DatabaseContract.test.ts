@@ -22,7 +22,10 @@ afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
 const onDirectory = (name: string, compactionWorkers: number): DatabaseFixture => ({
   name,
   durabilityOf: (asked) => asked,
-  open: (options) => Effect.flatMap(temporaryDirectory, (directory) => openLayer(LightningDb.layer({ compactionWorkers, ...options, path: path.join(directory, "db") }))),
+  open: (options) =>
+    Effect.flatMap(temporaryDirectory, (directory) =>
+      openLayer(LightningDb.layer({ compactionWorkers, ...options, path: path.join(directory, "db") }))
+    ),
   checkpoints: {
     newPath: () => path.join(root, String(made++)),
     open: (at) => openLayer(LightningDb.layer({ path: at, memtableBytes: 65_536, compactionWorkers }))

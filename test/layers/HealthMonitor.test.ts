@@ -8,7 +8,7 @@ import { HealthMonitor } from "../../src/services/HealthMonitor.ts"
 
 describe("HealthMonitor", () => {
   it.effect("goes from starting to healthy, degrades and heals, and says why", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const health = yield* HealthMonitor
       expect(health.current()).toEqual({ state: "starting", reasons: [] })
       health.degrade("flush", "no space")
@@ -26,10 +26,11 @@ describe("HealthMonitor", () => {
       health.heal("compaction of 7.table")
       health.heal("never was")
       expect(health.current()).toEqual({ state: "healthy", reasons: [] })
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 
   it.effect("refuses writes for good with the first reason; only worse replaces it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const health = yield* HealthMonitor
       yield* health.started
       const first = new DatabasePoisoned({ detail: "sync failed" })
@@ -49,15 +50,24 @@ describe("HealthMonitor", () => {
       expect(health.current().state).toBe("stopping")
       expect(health.closed()).toMatchObject({ _tag: "DatabaseClosed" })
       expect(health.refusal()).toMatchObject({ _tag: "DatabaseClosed" })
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 
   it.effect("tells listeners in place, once for each change, and its stream from the present on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const health = yield* HealthMonitor
       yield* health.started
       const seen: Array<string> = []
       const stop = health.onChange(() => seen.push(health.current().state))
-      const streamed = yield* Effect.forkChild(Stream.runCollect(health.changes.pipe(Stream.map(({ state }) => state), Stream.take(3))), { startImmediately: true })
+      const streamed = yield* Effect.forkChild(
+        Stream.runCollect(
+          health.changes.pipe(
+            Stream.map(({ state }) => state),
+            Stream.take(3)
+          )
+        ),
+        { startImmediately: true }
+      )
       yield* Effect.yieldNow
       health.degrade("flush", "no space")
       health.degrade("flush", "no space")
@@ -70,5 +80,6 @@ describe("HealthMonitor", () => {
       expect(seen).toHaveLength(2)
       const states = yield* Fiber.join(streamed)
       expect(states[0]).toBe("healthy")
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 })

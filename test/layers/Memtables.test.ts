@@ -9,14 +9,14 @@ const perRound = 300
 
 /** A round is more than half a memtable of 64 KiB, so its memory has been used again after a few. */
 const putRound = (round: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const db = yield* Database
     yield* db.write(Array.from({ length: perRound }, (_, i) => ({ type: "put" as const, key: keyOf(i), value: valueOf(i, round) })))
   })
 
 describe("the memory of memtables", () => {
   it.live("is not used again under a scan that still reads it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* Database
       yield* putRound(0)
       const scan = db.unsafe.entries()
@@ -28,13 +28,15 @@ describe("the memory of memtables", () => {
       }
       expect((yield* db.stats).flushes.count).toBeGreaterThan(5)
       seen.push(...scan)
-      expect(seen.map(([key, value]) => [Buffer.from(key).toString(), Buffer.from(value).toString()]))
-        .toEqual(Array.from({ length: perRound }, (_, i) => [keyOf(i), valueOf(i, 0)]))
+      expect(seen.map(([key, value]) => [Buffer.from(key).toString(), Buffer.from(value).toString()])).toEqual(
+        Array.from({ length: perRound }, (_, i) => [keyOf(i), valueOf(i, 0)])
+      )
       expect(db.unsafe.getText(keyOf(7))).toBe(valueOf(7, 12))
-    }).pipe(Effect.provide(layerMemory({ memtableBytes: 64 << 10 }))))
+    }).pipe(Effect.provide(layerMemory({ memtableBytes: 64 << 10 })))
+  )
 
   it.live("is used again when nobody reads it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* Database
       for (let round = 0; round < 30; round++) {
         yield* putRound(round)
@@ -47,5 +49,6 @@ describe("the memory of memtables", () => {
         if (round % 2 === 1) half.return!()
       }
       expect([...db.unsafe.entries()].length).toBe(perRound)
-    }).pipe(Effect.provide(layerMemory({ memtableBytes: 64 << 10 }))))
+    }).pipe(Effect.provide(layerMemory({ memtableBytes: 64 << 10 })))
+  )
 })

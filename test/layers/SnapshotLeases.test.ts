@@ -5,7 +5,16 @@ import { type LeaseRules, SnapshotLeases } from "../../src/layers/SnapshotLeases
 const make = (rules: LeaseRules = {}) => {
   const clock = { ms: 0 }
   const log: Array<string> = []
-  return { clock, log, leases: new SnapshotLeases(() => clock.ms, 100, () => log.push("released"), rules) }
+  return {
+    clock,
+    log,
+    leases: new SnapshotLeases(
+      () => clock.ms,
+      100,
+      () => log.push("released"),
+      rules
+    )
+  }
 }
 
 describe("SnapshotLeases", () => {

@@ -24,73 +24,103 @@ const root = fs.mkdtempSync(path.join(quickRoot, "lightning-lifecycle-"))
 afterAll(() => fs.rmSync(root, { recursive: true, force: true }))
 let made = 0
 const newPath = () => path.join(root, String(made++))
-const onDirectory = (directory: string, options: Partial<LightningDb.Options> = {}) => openLayer(LightningDb.layer({ ...smallOptions, ...options, path: directory }))
+const onDirectory = (directory: string, options: Partial<LightningDb.Options> = {}) =>
+  openLayer(LightningDb.layer({ ...smallOptions, ...options, path: directory }))
 
 /** Paths of files of the directory this process holds open. */
 const openFiles = (directory: string): ReadonlyArray<string> =>
-  fs.readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      return [fs.readlinkSync(`/proc/self/fd/${fd}`)]
-    } catch {
-      return []
-    }
-  }).filter((file) => file.startsWith(directory)).toSorted()
+  fs
+    .readdirSync("/proc/self/fd")
+    .flatMap((fd) => {
+      try {
+        return [fs.readlinkSync(`/proc/self/fd/${fd}`)]
+      } catch {
+        return []
+      }
+    })
+    .filter((file) => file.startsWith(directory))
+    .toSorted()
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 const fill = (db: DatabaseShape, count: number) =>
-  db.write(Array.from({ length: count }, (_, i) => ({ type: "put" as const, key: `k${String(i).padStart(4, "0")}`, value: i % 10 === 0 ? new Uint8Array(2000) : "v" })), { durability: "buffered" })
+  db.write(
+    Array.from({ length: count }, (_, i) => ({
+      type: "put" as const,
+      key: `k${String(i).padStart(4, "0")}`,
+      value: i % 10 === 0 ? new Uint8Array(2000) : "v"
+    })),
+    { durability: "buffered" }
+  )
 
 describe("closing", () => {
   it.effect("drains, syncs, seals, closes, unlocks: in this order", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const tracer = new DiskTracer()
       const order: Array<string> = []
-      const watched = Layer.effect(Disk, Effect.map(Disk, (disk) => ({
-        ...disk,
-        lock: (directory: string) => {
-          const lock = disk.lock(directory)
-          return {
-            ...lock,
-            release: () => {
-              order.push("unlock")
-              lock.release()
+      const watched = Layer.effect(
+        Disk,
+        Effect.map(Disk, (disk) => ({
+          ...disk,
+          lock: (directory: string) => {
+            const lock = disk.lock(directory)
+            return {
+              ...lock,
+              release: () => {
+                order.push("unlock")
+                lock.release()
+              }
             }
           }
-        }
-      })))
+        }))
+      )
       const disk = DiskTracing.layer(tracer).pipe(Layer.provide(watched), Layer.provide(Layer.fresh(DiskMemory.layer)))
       const scope = yield* Scope.make()
-      const db = yield* Scope.provide(openLayer(LightningDb.layerCore({ ...smallOptions, path: "/db" }).pipe(Layer.provide(Layer.provideMerge(new WorkersControl().layer, disk)))), scope)
+      const db = yield* Scope.provide(
+        openLayer(LightningDb.layerCore({ ...smallOptions, path: "/db" }).pipe(Layer.provide(Layer.provideMerge(new WorkersControl().layer, disk)))),
+        scope
+      )
       // Sequenced, and not yet written: the close must see them through.
-      const pending = yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => i), (i) => Effect.forkDetach(db.put(`k${i}`, "v", { durability: i % 2 === 0 ? "sync" : "buffered" }), { startImmediately: true }))
+      const pending = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, i) => i),
+        (i) => Effect.forkDetach(db.put(`k${i}`, "v", { durability: i % 2 === 0 ? "sync" : "buffered" }), { startImmediately: true })
+      )
       const from = tracer.events.length
       yield* Scope.close(scope, Exit.void)
-      expect((yield* Effect.forEach(pending, (fiber) => Fiber.join(fiber))).map(({ durability }) => durability)).toEqual(Array.from({ length: 20 }, () => "memory"))
-      const steps = tracer.events.slice(from).filter(({ kind }) => kind === "writev" || kind === "datasync").map(({ kind, path: file }) => `${kind} ${file.endsWith(".log") ? "log" : file.endsWith(".manifest") ? "manifest" : file}`)
+      expect((yield* Effect.forEach(pending, (fiber) => Fiber.join(fiber))).map(({ durability }) => durability)).toEqual(
+        Array.from({ length: 20 }, () => "memory")
+      )
+      const steps = tracer.events
+        .slice(from)
+        .filter(({ kind }) => kind === "writev" || kind === "datasync")
+        .map(({ kind, path: file }) => `${kind} ${file.endsWith(".log") ? "log" : file.endsWith(".manifest") ? "manifest" : file}`)
       expect(steps.indexOf("writev log")).toBeGreaterThanOrEqual(0)
       expect(steps.lastIndexOf("writev log")).toBeLessThan(steps.lastIndexOf("datasync log"))
       expect(steps.lastIndexOf("datasync log")).toBeLessThan(steps.lastIndexOf("writev manifest"))
       expect(steps.at(-1)).toBe("datasync manifest")
       expect(order).toEqual(["unlock"])
-    }))
+    })
+  )
 
   it.effect("a buffered log is synced and sealed: the next open replays it and cuts nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = newPath()
       yield* Effect.scoped(Effect.flatMap(onDirectory(directory), (db) => fill(db, 30)))
       expect(openFiles(directory)).toEqual([])
-      const last = yield* Effect.scoped(Effect.gen(function*() {
-        const db = yield* onDirectory(directory)
-        const stats = yield* db.stats
-        expect(stats.recovery).toMatchObject({ replayedTransactions: 1, cutBytes: 0, laterGroupsCut: 0 })
-        return (yield* db.put("next", "1")).sequence
-      }))
+      const last = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const db = yield* onDirectory(directory)
+          const stats = yield* db.stats
+          expect(stats.recovery).toMatchObject({ replayedTransactions: 1, cutBytes: 0, laterGroupsCut: 0 })
+          return (yield* db.put("next", "1")).sequence
+        })
+      )
       // No sequence is lost by a clean close.
       expect(last).toBe(2)
-    }))
+    })
+  )
 
   it.effect("while the log goes on into its next segment: the one before is sealed, and closed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = newPath()
       const scope = yield* Scope.make()
       const db = yield* Scope.provide(onDirectory(directory, { memtableBytes: 1 << 20, durability: "sync" }), scope)
@@ -105,84 +135,118 @@ describe("closing", () => {
       yield* Scope.close(scope, Exit.void)
       expect(openFiles(directory)).toEqual([])
       yield* Effect.forEach(pending, (fiber) => Fiber.join(fiber))
-      yield* Effect.scoped(Effect.gen(function*() {
-        const again = yield* onDirectory(directory, { memtableBytes: 1 << 20 })
-        expect(yield* scanned(again)).toHaveLength(161)
-        expect((yield* again.stats).recovery).toMatchObject({ replayedTransactions: 161, cutBytes: 0, laterGroupsCut: 0 })
-        expect((yield* again.put("next", "1")).sequence).toBe(162)
-      }))
-    }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const again = yield* onDirectory(directory, { memtableBytes: 1 << 20 })
+          expect(yield* scanned(again)).toHaveLength(161)
+          expect((yield* again.stats).recovery).toMatchObject({ replayedTransactions: 161, cutBytes: 0, laterGroupsCut: 0 })
+          expect((yield* again.put("next", "1")).sequence).toBe(162)
+        })
+      )
+    })
+  )
 
   it.effect("under load, with jobs running, scans and snapshots open: no handle stays, and nothing acknowledged is lost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (let round = 0; round < 6; round++) {
         const directory = newPath()
         const acknowledged = new Set<number>()
         const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
-        yield* Effect.scoped(Effect.gen(function*() {
-          const db = yield* onDirectory(directory)
-          let i = 0
-          for (let writer = 0; writer < 4; writer++) {
-            fibers.push(yield* Effect.forkDetach(Effect.forever(Effect.suspend(() => {
-              const number = i++
-              return Effect.tap(db.put(`k${number}`, new Uint8Array(300), { durability: number % 3 === 0 ? "sync" : "buffered" }), () => Effect.sync(() => acknowledged.add(number)))
-            }))))
-          }
-          fibers.push(yield* Effect.forkDetach(Effect.forever(Stream.runDrain(db.scan()))))
-          fibers.push(yield* Effect.forkDetach(Effect.scoped(Effect.andThen(db.snapshot, Effect.never))))
-          fibers.push(yield* Effect.forkDetach(Effect.forever(db.compact())))
-          fibers.push(yield* Effect.forkDetach(Effect.forever(db.verify)))
-          fibers.push(yield* Effect.forkDetach(db.checkpoint(`${directory}-copy`)))
-          for (let turns = 0; turns < round * 40 + 20; turns++) yield* turn
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const db = yield* onDirectory(directory)
+            let i = 0
+            for (let writer = 0; writer < 4; writer++) {
+              fibers.push(
+                yield* Effect.forkDetach(
+                  Effect.forever(
+                    Effect.suspend(() => {
+                      const number = i++
+                      return Effect.tap(db.put(`k${number}`, new Uint8Array(300), { durability: number % 3 === 0 ? "sync" : "buffered" }), () =>
+                        Effect.sync(() => acknowledged.add(number))
+                      )
+                    })
+                  )
+                )
+              )
+            }
+            fibers.push(yield* Effect.forkDetach(Effect.forever(Stream.runDrain(db.scan()))))
+            fibers.push(yield* Effect.forkDetach(Effect.scoped(Effect.andThen(db.snapshot, Effect.never))))
+            fibers.push(yield* Effect.forkDetach(Effect.forever(db.compact())))
+            fibers.push(yield* Effect.forkDetach(Effect.forever(db.verify)))
+            fibers.push(yield* Effect.forkDetach(db.checkpoint(`${directory}-copy`)))
+            for (let turns = 0; turns < round * 40 + 20; turns++) yield* turn
+          })
+        )
         expect(openFiles(directory)).toEqual([])
-        const ended = yield* Effect.forEach(fibers.filter((_, index) => index !== 5), (fiber) => Fiber.await(fiber))
-        for (const exit of ended) if (Exit.isFailure(exit)) expect(exit.cause.reasons[0]).toMatchObject({ _tag: "Fail", error: { _tag: "DatabaseClosed" } })
+        const ended = yield* Effect.forEach(
+          fibers.filter((_, index) => index !== 5),
+          (fiber) => Fiber.await(fiber)
+        )
+        for (const exit of ended)
+          if (Exit.isFailure(exit)) expect(exit.cause.reasons[0]).toMatchObject({ _tag: "Fail", error: { _tag: "DatabaseClosed" } })
         yield* Fiber.interrupt(fibers[5]!)
-        yield* Effect.scoped(Effect.gen(function*() {
-          const db = yield* onDirectory(directory)
-          for (const number of acknowledged) expect(yield* db.has(`k${number}`)).toBe(true)
-          yield* db.verify
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const db = yield* onDirectory(directory)
+            for (const number of acknowledged) expect(yield* db.has(`k${number}`)).toBe(true)
+            yield* db.verify
+          })
+        )
         expect(openFiles(directory)).toEqual([])
       }
-    }))
+    })
+  )
 })
 
 describe("opening", () => {
   it.effect("that fails, or is interrupted, leaves no handle and no lock", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = newPath()
-      yield* Effect.scoped(Effect.gen(function*() {
-        const db = yield* onDirectory(directory)
-        yield* db.keyspace("orders")
-        yield* fill(db, 50)
-        yield* db.flush
-      }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const db = yield* onDirectory(directory)
+          yield* db.keyspace("orders")
+          yield* fill(db, 50)
+          yield* db.flush
+        })
+      )
       for (let turns = 0; turns < 12; turns++) {
-        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(onDirectory(directory), Effect.never)), { startImmediately: turns % 2 === 0 })
+        const fiber = yield* Effect.forkChild(Effect.scoped(Effect.andThen(onDirectory(directory), Effect.never)), {
+          startImmediately: turns % 2 === 0
+        })
         for (let i = 0; i < turns; i++) yield* Effect.yieldNow
         yield* Fiber.interrupt(fiber)
         expect(openFiles(directory)).toEqual([])
       }
       // Damage in the catalog is met late, when log and manifest are open already.
-      const catalog = fs.readdirSync(directory).filter((name) => name.endsWith(".table")).map((name) => path.join(directory, name)).toSorted()[0]!
+      const catalog = fs
+        .readdirSync(directory)
+        .filter((name) => name.endsWith(".table"))
+        .map((name) => path.join(directory, name))
+        .toSorted()[0]!
       const good = fs.readFileSync(catalog)
-      fs.writeFileSync(catalog, good.map((byte, i) => i > 63 && i < good.length - 96 ? byte ^ 1 : byte))
+      fs.writeFileSync(
+        catalog,
+        good.map((byte, i) => (i > 63 && i < good.length - 96 ? byte ^ 1 : byte))
+      )
       expect(yield* Effect.flip(Effect.scoped(onDirectory(directory)))).toMatchObject({ _tag: "CorruptFile", file: catalog })
       expect(openFiles(directory)).toEqual([])
       fs.writeFileSync(catalog, good)
-      yield* Effect.scoped(Effect.gen(function*() {
-        const db = yield* onDirectory(directory)
-        expect(yield* scanned(db)).toHaveLength(50)
-        expect((yield* db.keyspaces).map(({ name }) => name)).toEqual(["orders"])
-      }))
-    }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const db = yield* onDirectory(directory)
+          expect(yield* scanned(db)).toHaveLength(50)
+          expect((yield* db.keyspaces).map(({ name }) => name)).toEqual(["orders"])
+        })
+      )
+    })
+  )
 })
 
 describe("interruption", () => {
   it.effect("of any operation at any point leaves no lease, pin, claim or handle", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = newPath()
       const db = yield* onDirectory(directory)
       const orders = yield* db.keyspace("orders")
@@ -194,7 +258,15 @@ describe("interruption", () => {
       yield* db.compact()
       const operations: ReadonlyArray<readonly [string, (n: number) => Effect.Effect<unknown, unknown, Scope.Scope>]> = [
         ["put", (n) => db.put(`p${n}`, "v")],
-        ["write", (n) => db.write([{ type: "put", key: `w${n}`, value: "v" }, { type: "delete", key: `p${n}` }, { type: "put", key: "k", value: "v", keyspace: "orders" }])],
+        [
+          "write",
+          (n) =>
+            db.write([
+              { type: "put", key: `w${n}`, value: "v" },
+              { type: "delete", key: `p${n}` },
+              { type: "put", key: "k", value: "v", keyspace: "orders" }
+            ])
+        ],
         ["scan", () => Stream.runDrain(db.scan())],
         ["scan backward", () => Stream.runDrain(db.scan({ reverse: true }))],
         ["snapshot", () => Effect.flatMap(db.snapshot, (snapshot) => Stream.runDrain(snapshot.scan({ prefix: "k" })))],
@@ -208,7 +280,7 @@ describe("interruption", () => {
       for (const [name, operation] of operations) {
         for (let n = 0; n < 24; n++) {
           const fiber = yield* Effect.forkChild(Effect.scoped(operation(n)), { startImmediately: n % 2 === 0 })
-          for (let i = 0; i < n; i++) yield* (n % 3 === 0 ? turn : Effect.yieldNow)
+          for (let i = 0; i < n; i++) yield* n % 3 === 0 ? turn : Effect.yieldNow
           yield* Fiber.interrupt(fiber)
           expect((yield* db.stats).snapshots.open, name).toBe(0)
           expect((yield* db.stats).stalls.waiting, name).toBe(0)
@@ -228,13 +300,15 @@ describe("interruption", () => {
       const files = openFiles(directory)
       expect(files.filter((file) => file.includes("deleted"))).toEqual([])
       expect(new Set(files.filter((file) => /\.(table|values)$/.test(file))).size).toBe(files.filter((file) => /\.(table|values)$/.test(file)).length)
-    }))
+    })
+  )
 })
 
 describe("a database in memory", () => {
   it.live("starts no timer and no thread", () =>
-    Effect.gen(function*() {
-      const resources = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout" || kind === "MessagePort" || kind === "Worker").length
+    Effect.gen(function* () {
+      const resources = () =>
+        process.getActiveResourcesInfo().filter((kind) => kind === "Timeout" || kind === "MessagePort" || kind === "Worker").length
       const before = resources()
       const db = yield* openLayer(LightningDb.layerMemory(smallOptions))
       for (let i = 0; i < 5; i++) yield* Effect.andThen(fill(db, 600), db.flush)
@@ -242,15 +316,17 @@ describe("a database in memory", () => {
       expect(resources()).toBeLessThanOrEqual(before)
       // The leases of snapshots are watched by one, as long as there are any.
       yield* Effect.scoped(db.snapshot)
-    }))
+    })
+  )
 })
 
 describe("a closed database", () => {
   it.effect("answers writers that still run", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const scope = yield* Scope.make()
       const db = yield* Scope.provide(openLayer(LightningDb.layerMemory(smallOptions)), scope)
       yield* Scope.close(scope, Exit.void)
       expect(yield* Effect.flip(db.put("k", "v"))).toBeInstanceOf(DatabaseClosed)
-    }))
+    })
+  )
 })

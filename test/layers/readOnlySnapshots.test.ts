@@ -12,11 +12,14 @@ import { openLayer, temporaryDirectory } from "../support/openLayer.ts"
 
 describe("read-only", () => {
   it.effect("a snapshot does not move across refreshes, while the writer overwrites, flushes and compacts", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "db")
       const writer = yield* openLayer(LightningDb.layer({ ...smallOptions, path: directory }))
       const key = (i: number) => `k${String(i).padStart(3, "0")}`
-      const write = (turn: number) => writer.write(Array.from({ length: 100 }, (_, i) => ({ type: "put" as const, key: key(i), value: `turn ${turn} ${"x".repeat(i % 5 === 0 ? 1500 : 5)}` })))
+      const write = (turn: number) =>
+        writer.write(
+          Array.from({ length: 100 }, (_, i) => ({ type: "put" as const, key: key(i), value: `turn ${turn} ${"x".repeat(i % 5 === 0 ? 1500 : 5)}` }))
+        )
       yield* write(0)
       yield* Effect.andThen(writer.flush, writer.compact())
       const reader = yield* openLayer(LightningDb.layer({ path: directory, readOnly: true, maxTransactions: 2, snapshotLease: "1 minute" }))
@@ -34,7 +37,12 @@ describe("read-only", () => {
         expect(yield* scanned(snapshot)).toEqual(before)
         expect(yield* scanned(snapshot, { reverse: true })).toEqual(before.toReversed())
         // By text, which may come from the cache of values: twice each, in both orders.
-        for (const [reads, of] of [[reader, turn], [snapshot, 0], [reader, turn], [snapshot, 0]] as const) {
+        for (const [reads, of] of [
+          [reader, turn],
+          [snapshot, 0],
+          [reader, turn],
+          [snapshot, 0]
+        ] as const) {
           expect(yield* reads.getText(key(7))).toContain(`turn ${of}`)
           expect(reads.unsafe.getText(key(turn))).toContain(`turn ${of}`)
         }
@@ -49,6 +57,9 @@ describe("read-only", () => {
       expect(yield* Effect.flip(scanned(snapshot))).toMatchObject({ _tag: "SnapshotExpired" })
       yield* Scope.close(scope, Exit.void)
       expect((yield* reader.stats).snapshots.open).toBe(0)
-      expect(yield* Effect.flip(Effect.asVoid<unknown, { readonly _tag: string }, never>(reader.put("k", "v")))).toMatchObject({ _tag: "DatabaseReadOnly" })
-    }))
+      expect(yield* Effect.flip(Effect.asVoid<unknown, { readonly _tag: string }, never>(reader.put("k", "v")))).toMatchObject({
+        _tag: "DatabaseReadOnly"
+      })
+    })
+  )
 })

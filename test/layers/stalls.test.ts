@@ -13,7 +13,11 @@ import { smallOptions } from "../support/openEngine.ts"
 import { openLayer } from "../support/openLayer.ts"
 
 const open = (workers: WorkersControl, options: Partial<LightningDb.Options> = {}) =>
-  openLayer(LightningDb.layerCore({ ...smallOptions, ...options, path: "/db" }).pipe(Layer.provide(Layer.provideMerge(workers.layer, Layer.fresh(DiskMemory.layer)))))
+  openLayer(
+    LightningDb.layerCore({ ...smallOptions, ...options, path: "/db" }).pipe(
+      Layer.provide(Layer.provideMerge(workers.layer, Layer.fresh(DiskMemory.layer)))
+    )
+  )
 
 const value = new Uint8Array(1000)
 /** A memtable of 64 KiB, with its index. */
@@ -24,12 +28,18 @@ const turns = (count: number) => Effect.forEach(Array.from({ length: count }), (
 
 describe("write stalls", () => {
   it.effect("memtables are bounded: the writer waits for the flusher's signal, is counted, and goes on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushGate.closeUnsafe()
       const db = yield* open(workers, { writeBufferCount: 2, level0CompactTrigger: 100, level0SlowTrigger: 100, level0StopTrigger: 100 })
       let done = 0
-      const writer = yield* Effect.forkChild(Effect.forEach(Array.from({ length: 400 }, (_, i) => i), (i) => Effect.tap(put(db, i), () => Effect.sync(() => done++)), { discard: true }))
+      const writer = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 400 }, (_, i) => i),
+          (i) => Effect.tap(put(db, i), () => Effect.sync(() => done++)),
+          { discard: true }
+        )
+      )
       yield* turns(2000)
       const stalled = yield* db.stats
       expect(stalled.stalls).toMatchObject({ stopped: 1, waiting: 1, slowed: 0 })
@@ -49,22 +59,30 @@ describe("write stalls", () => {
       expect(after.stalls.waiting).toBe(0)
       expect(after.stalls.stopped).toBeGreaterThanOrEqual(1)
       expect(after.stalls.totalMs).toBeGreaterThanOrEqual(3_600_000)
-    }))
+    })
+  )
 
   it.effect("memory stays bounded, whatever the load and however many write", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* open(new WorkersControl(), { writeBufferCount: 3 })
       let most = 0
-      yield* Effect.forEach(Array.from({ length: 1500 }, (_, i) => i), (i) =>
-        Effect.tap(put(db, i % 300), () => Effect.map(db.stats, ({ memtables }) => {
-          most = Math.max(most, memtables.frozen + memtables.active)
-          expect(memtables.bytes).toBeLessThanOrEqual(3 * memtableMax)
-        })), { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(
+        Array.from({ length: 1500 }, (_, i) => i),
+        (i) =>
+          Effect.tap(put(db, i % 300), () =>
+            Effect.map(db.stats, ({ memtables }) => {
+              most = Math.max(most, memtables.frozen + memtables.active)
+              expect(memtables.bytes).toBeLessThanOrEqual(3 * memtableMax)
+            })
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
       expect(most).toBe(3)
-    }))
+    })
+  )
 
   it.effect("level 0 slows, then stops writers, until the compactor has made room", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.compactGate.closeUnsafe()
       const db = yield* open(workers, { level0CompactTrigger: 2, level0SlowTrigger: 3, level0StopTrigger: 5 })
@@ -81,14 +99,21 @@ describe("write stalls", () => {
       yield* Fiber.join(writer)
       expect(yield* db.has("k3")).toBe(true)
       expect((yield* db.stats).stalls.waiting).toBe(0)
-    }))
+    })
+  )
 
   it.effect("end with a typed error where the flusher cannot go on, and heal when it can", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushFailure = new IoFailure("writev", "/db/x.table", "ENOSPC")
       const db = yield* open(workers, { writeBufferCount: 2 })
-      const error = yield* Effect.flip(Effect.forEach(Array.from({ length: 400 }, (_, i) => i), (i) => put(db, i), { discard: true }))
+      const error = yield* Effect.flip(
+        Effect.forEach(
+          Array.from({ length: 400 }, (_, i) => i),
+          (i) => put(db, i),
+          { discard: true }
+        )
+      )
       expect(error).toMatchObject({ _tag: "WriteStalled" })
       expect(error.message).toContain("ENOSPC")
       expect(yield* db.health).toMatchObject({ state: "degraded" })
@@ -100,23 +125,33 @@ describe("write stalls", () => {
       expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
       yield* put(db, 1000)
       expect(workers.flushes).toBeGreaterThan(2)
-    }))
+    })
+  )
 
   it.effect("those that wait already end, too, when what they wait for fails", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushGate.closeUnsafe()
       const db = yield* open(workers, { writeBufferCount: 2 })
-      const writer = yield* Effect.forkChild(Effect.flip(Effect.forEach(Array.from({ length: 400 }, (_, i) => i), (i) => put(db, i), { discard: true })))
+      const writer = yield* Effect.forkChild(
+        Effect.flip(
+          Effect.forEach(
+            Array.from({ length: 400 }, (_, i) => i),
+            (i) => put(db, i),
+            { discard: true }
+          )
+        )
+      )
       yield* turns(2000)
       expect((yield* db.stats).stalls.waiting).toBe(1)
       workers.flushFailure = new IoFailure("writev", "/db/x.table", "EIO")
       workers.flushGate.openUnsafe()
       expect(yield* Fiber.join(writer)).toMatchObject({ _tag: "WriteStalled" })
-    }))
+    })
+  )
 
   it.effect("damage under a compaction stops those who need room in level 0, and nobody else", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.compactFailure = new Damage("/db/000007.table", 512, "ChecksumMismatch")
       const db = yield* open(workers, { writeBufferCount: 2, level0CompactTrigger: 2, level0SlowTrigger: 30, level0StopTrigger: 30 })
@@ -130,10 +165,11 @@ describe("write stalls", () => {
       while ((yield* db.stats).levels[0]!.tables < 30) yield* Effect.andThen(put(db, 1), db.flush)
       expect(yield* Effect.flip(put(db, 1))).toMatchObject({ _tag: "WriteStalled" })
       expect(yield* db.has("k399")).toBe(true)
-    }))
+    })
+  )
 
   it.effect("a compaction that dies of a bug is not run again and again", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.compactDefect = new Error("a broken rule")
       const db = yield* open(workers, { level0CompactTrigger: 2, level0SlowTrigger: 30, level0StopTrigger: 30 })
@@ -143,19 +179,31 @@ describe("write stalls", () => {
       expect((yield* db.health).reasons.join()).toContain("a broken rule")
       expect(yield* Effect.flip(db.compact())).toMatchObject({ _tag: "DatabasePoisoned" })
       yield* put(db, 7)
-    }))
+    })
+  )
 
   it.effect("the close of the database ends them", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushGate.closeUnsafe()
       let writer: Fiber.Fiber<{ readonly _tag: string }, unknown> | undefined
-      yield* Effect.scoped(Effect.gen(function*() {
-        const db = yield* open(workers, { writeBufferCount: 2 })
-        writer = yield* Effect.forkDetach(Effect.flip(Effect.forEach(Array.from({ length: 400 }, (_, i) => i), (i) => put(db, i), { discard: true })))
-        yield* turns(2000)
-        expect((yield* db.stats).stalls.waiting).toBe(1)
-      }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const db = yield* open(workers, { writeBufferCount: 2 })
+          writer = yield* Effect.forkDetach(
+            Effect.flip(
+              Effect.forEach(
+                Array.from({ length: 400 }, (_, i) => i),
+                (i) => put(db, i),
+                { discard: true }
+              )
+            )
+          )
+          yield* turns(2000)
+          expect((yield* db.stats).stalls.waiting).toBe(1)
+        })
+      )
       expect(yield* Fiber.join(writer!)).toMatchObject({ _tag: "DatabaseClosed" })
-    }))
+    })
+  )
 })

@@ -10,15 +10,25 @@ const agrees = (what: string, script: ModelScript): void => {
 }
 
 describe("regression", () => {
-  agrees("a replayed transaction larger than a memtable does not leave an empty memtable behind, whose flush would take the flushed sequence back to nothing", [
-    { op: "write", writes: [{ delete: "00", space: 0 }], buffered: false },
-    { op: "fill", from: 0, count: 22, bytes: 3000, space: 0 },
-    { op: "reopen" },
-    { op: "flush" }
-  ])
+  agrees(
+    "a replayed transaction larger than a memtable does not leave an empty memtable behind, whose flush would take the flushed sequence back to nothing",
+    [
+      { op: "write", writes: [{ delete: "00", space: 0 }], buffered: false },
+      { op: "fill", from: 0, count: 22, bytes: 3000, space: 0 },
+      { op: "reopen" },
+      { op: "flush" }
+    ]
+  )
   agrees("a flush that keeps nothing of a keyspace but a range tombstone writes one table for it, not one for each key", [
     { op: "fill", from: 0, count: 90, bytes: 63, space: 0 },
-    { op: "write", writes: [{ put: "62", bytes: 0, space: 0 }, { put: "ffff", bytes: 0, space: 0 }], buffered: false },
+    {
+      op: "write",
+      writes: [
+        { put: "62", bytes: 0, space: 0 },
+        { put: "ffff", bytes: 0, space: 0 }
+      ],
+      buffered: false
+    },
     { op: "write", writes: [{ from: "00", to: "663939", space: 0 }], buffered: false },
     { op: "flush" }
   ])

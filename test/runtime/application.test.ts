@@ -13,41 +13,52 @@ import * as LightningDb from "../../src/runtime/LightningDb.ts"
 import { Database } from "../../src/services/Database.ts"
 
 /** Orders by customer, with a running total, always in step. */
-class Orders extends Context.Service<Orders, {
-  readonly place: (customer: string, id: string, cents: number) => Effect.Effect<"stored" | "try again later", LightningError>
-  readonly total: (customer: string) => Effect.Effect<number, LightningError>
-  readonly ids: (customer: string) => Effect.Effect<ReadonlyArray<string>, LightningError>
-}>()("test/Orders") {
-  static readonly layer = Layer.effect(Orders, Effect.gen(function*() {
-    const db = yield* Database
-    const total = (customer: string) => Effect.map(db.getText(`total/${customer}`), (text) => Number(text ?? 0))
-    return Orders.of({
-      total,
-      place: (customer, id, cents) =>
-        Effect.flatMap(total(customer), (before) =>
-          db.write([
-            { type: "put", key: `order/${customer}/${id}`, value: String(cents) },
-            { type: "put", key: `total/${customer}`, value: String(before + cents) }
-          ])).pipe(
+class Orders extends Context.Service<
+  Orders,
+  {
+    readonly place: (customer: string, id: string, cents: number) => Effect.Effect<"stored" | "try again later", LightningError>
+    readonly total: (customer: string) => Effect.Effect<number, LightningError>
+    readonly ids: (customer: string) => Effect.Effect<ReadonlyArray<string>, LightningError>
+  }
+>()("test/Orders") {
+  static readonly layer = Layer.effect(
+    Orders,
+    Effect.gen(function* () {
+      const db = yield* Database
+      const total = (customer: string) => Effect.map(db.getText(`total/${customer}`), (text) => Number(text ?? 0))
+      return Orders.of({
+        total,
+        place: (customer, id, cents) =>
+          Effect.flatMap(total(customer), (before) =>
+            db.write([
+              { type: "put", key: `order/${customer}/${id}`, value: String(cents) },
+              { type: "put", key: `total/${customer}`, value: String(before + cents) }
+            ])
+          ).pipe(
             Effect.as("stored" as const),
             Effect.catchTag(["CommitOutcomeUnknown", "DatabasePoisoned"], () => Effect.succeed("try again later" as const))
           ),
-      ids: (customer) =>
-        db.scan({ prefix: `order/${customer}/` }).pipe(Stream.map(({ key }) => new TextDecoder().decode(key).split("/")[2]!), Stream.runCollect)
+        ids: (customer) =>
+          db.scan({ prefix: `order/${customer}/` }).pipe(
+            Stream.map(({ key }) => new TextDecoder().decode(key).split("/")[2]!),
+            Stream.runCollect
+          )
+      })
     })
-  }))
+  )
 }
 
 describe("an application", () => {
   it.effect("over layerMemory: the whole engine, nothing to clean up", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const orders = yield* Orders
       expect(yield* orders.place("ada", "1", 250)).toBe("stored")
       expect(yield* orders.place("ada", "2", 350)).toBe("stored")
       yield* orders.place("bob", "1", 10)
       expect(yield* orders.total("ada")).toBe(600)
       expect(yield* orders.ids("ada")).toEqual(["1", "2"])
-    }).pipe(Effect.provide(Orders.layer.pipe(Layer.provide(LightningDb.layerMemory())))))
+    }).pipe(Effect.provide(Orders.layer.pipe(Layer.provide(LightningDb.layerMemory()))))
+  )
 
   it.effect("over layerCore with a disk that fails when the test says so", () => {
     let disk: FaultyDisk | undefined
@@ -57,7 +68,7 @@ describe("an application", () => {
         disk = faulty
       }).pipe(Layer.provide(Layer.fresh(DiskMemory.layer)))
     )
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       const orders = yield* Orders
       yield* orders.place("ada", "1", 250)
       disk!.add({ match: { operation: "datasync", path: /\.log$/ }, fault: { code: "EIO" } })
@@ -72,14 +83,15 @@ describe("an application", () => {
     const written: Array<number> = []
     const mock = Layer.mock(Database, {
       getText: () => Effect.succeed("41"),
-      write: (operations) => Effect.sync(() => {
-        written.push(operations.length)
-        return { sequence: 1, durability: "memory" as const }
-      }),
+      write: (operations) =>
+        Effect.sync(() => {
+          written.push(operations.length)
+          return { sequence: 1, durability: "memory" as const }
+        }),
       // The one member that is neither an Effect nor a function returning one.
       unsafe: { get: () => undefined, getText: () => undefined, getMany: () => [], has: () => false, entries: () => [][Symbol.iterator]() }
     })
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       const orders = yield* Orders
       yield* orders.place("ada", "1", 1)
       expect(written).toEqual([2])

@@ -19,7 +19,8 @@ interface Refused {
 }
 
 /** The typed failure; a defect fails the test. */
-const refusal = (effect: Effect.Effect<unknown, Refused, Scope.Scope>): Effect.Effect<Refused> => Effect.flip(Effect.scoped(Effect.asVoid(effect))) as Effect.Effect<Refused>
+const refusal = (effect: Effect.Effect<unknown, Refused, Scope.Scope>): Effect.Effect<Refused> =>
+  Effect.flip(Effect.scoped(Effect.asVoid(effect))) as Effect.Effect<Refused>
 
 const thrown = (run: () => unknown): unknown => {
   try {
@@ -32,29 +33,36 @@ const thrown = (run: () => unknown): unknown => {
 
 /** Opened on a directory, filled, maltreated, looked at, and after a reopening looked at again. */
 const withDatabase = (maltreat: (db: DatabaseShape) => Effect.Effect<void, unknown, Scope.Scope>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const directory = path.join(yield* temporaryDirectory, "db")
     const layer = LightningDb.layer({ ...small, path: directory, compactionWorkers: 0 })
     const expected = ["a=1", "b=2", "c=3"]
-    yield* Effect.scoped(Effect.gen(function*() {
-      const db = yield* openLayer(layer)
-      yield* db.write([{ type: "put", key: "a", value: "1" }, { type: "put", key: "b", value: "2" }])
-      yield* db.flush
-      yield* db.put("c", "3")
-      const before = (yield* db.stats).visibleSequence
-      yield* Effect.scoped(maltreat(db))
-      expect((yield* db.stats).visibleSequence).toBe(before)
-      expect(yield* scanned(db)).toEqual(expected)
-      expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
-      expect((yield* db.stats).snapshots.open).toBe(0)
-      yield* db.put("works", "still")
-      yield* db.delete("works")
-    }))
-    yield* Effect.scoped(Effect.gen(function*() {
-      const db = yield* openLayer(layer)
-      expect(yield* scanned(db)).toEqual(expected)
-      yield* db.verify
-    }))
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const db = yield* openLayer(layer)
+        yield* db.write([
+          { type: "put", key: "a", value: "1" },
+          { type: "put", key: "b", value: "2" }
+        ])
+        yield* db.flush
+        yield* db.put("c", "3")
+        const before = (yield* db.stats).visibleSequence
+        yield* Effect.scoped(maltreat(db))
+        expect((yield* db.stats).visibleSequence).toBe(before)
+        expect(yield* scanned(db)).toEqual(expected)
+        expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
+        expect((yield* db.stats).snapshots.open).toBe(0)
+        yield* db.put("works", "still")
+        yield* db.delete("works")
+      })
+    )
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const db = yield* openLayer(layer)
+        expect(yield* scanned(db)).toEqual(expected)
+        yield* db.verify
+      })
+    )
   })
 
 const utf8 = new TextEncoder()
@@ -66,51 +74,93 @@ const badKeys: ReadonlyArray<readonly [string, unknown, object]> = [
   ["bytes of 65,537", new Uint8Array(65_537), { reason: "TooLong", lengthBytes: 65_537 }],
   ["a lone high surrogate", "a\ud800", { reason: "LoneSurrogate" }],
   ["a lone low surrogate in long text", `${"a".repeat(100)}\udc00`, { reason: "LoneSurrogate" }],
-  ...[undefined, null, 7, 7n, true, Symbol("k"), {}, [], ["a"], () => "a", new Date(0), new Uint16Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(2)), new Map()].map((key) =>
-    [`a ${Object.prototype.toString.call(key)}`, key, { reason: "WrongType" }] as const
-  )
+  ...[
+    undefined,
+    null,
+    7,
+    7n,
+    true,
+    Symbol("k"),
+    {},
+    [],
+    ["a"],
+    () => "a",
+    new Date(0),
+    new Uint16Array(2),
+    new ArrayBuffer(2),
+    new DataView(new ArrayBuffer(2)),
+    new Map()
+  ].map((key) => [`a ${Object.prototype.toString.call(key)}`, key, { reason: "WrongType" }] as const)
 ]
 
 describe("keys", () => {
   it.effect.each(badKeys)("%s", ([, key, expected]) =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const bad = anything(key)
         const error = { _tag: "InvalidKey", ...expected }
         const snapshot = yield* db.snapshot
         for (const refused of [
-          db.get(bad), db.getText(bad), db.has(bad), db.getMany(["a", bad]), db.put(bad, "v"), db.delete(bad), db.write([{ type: "put", key: "x", value: "v" }, { type: "put", key: bad, value: "v" }]),
-          db.write([{ type: "delete", key: "a" }, { type: "delete", key: bad }]), snapshot.get(bad)
+          db.get(bad),
+          db.getText(bad),
+          db.has(bad),
+          db.getMany(["a", bad]),
+          db.put(bad, "v"),
+          db.delete(bad),
+          db.write([
+            { type: "put", key: "x", value: "v" },
+            { type: "put", key: bad, value: "v" }
+          ]),
+          db.write([
+            { type: "delete", key: "a" },
+            { type: "delete", key: bad }
+          ]),
+          snapshot.get(bad)
         ]) {
           const found = yield* refusal(refused)
           expect(found).toMatchObject(error)
           expect(found.message).not.toMatch(/undefined bytes|\[object/)
         }
-        for (const run of [() => db.unsafe.get(bad), () => db.unsafe.getText(bad), () => db.unsafe.has(bad), () => db.unsafe.getMany([bad]), () => snapshot.unsafe.get(bad)]) {
+        for (const run of [
+          () => db.unsafe.get(bad),
+          () => db.unsafe.getText(bad),
+          () => db.unsafe.has(bad),
+          () => db.unsafe.getMany([bad]),
+          () => snapshot.unsafe.get(bad)
+        ]) {
           expect(thrown(run)).toMatchObject(error)
         }
       })
-    ))
+    )
+  )
 
   it.effect("that are no list", () =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const keys of [undefined, null, "abc", 3, {}, new Uint8Array([97]), new Set(["a"])]) {
           expect(yield* refusal(db.getMany(anything(keys)))).toMatchObject({ _tag: "InvalidKey", reason: "WrongType" })
           expect(thrown(() => db.unsafe.getMany(anything(keys)))).toMatchObject({ _tag: "InvalidKey" })
         }
       })
-    ))
+    )
+  )
 })
 
 describe("values", () => {
   it.effect("of the wrong type, with lone surrogates, over the limit", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* openLayer(LightningDb.layerMemory({ ...small, valueBytesMax: 1024, batchBytesMax: 65_536 }))
       yield* db.put("k", "kept")
       for (const value of [undefined, null, 7, {}, [], new Uint16Array(2), new ArrayBuffer(2)]) {
         expect(yield* refusal(db.put("k", anything(value)))).toMatchObject({ _tag: "InvalidValue", reason: "WrongType" })
-        expect(yield* refusal(db.write([{ type: "delete", key: "k" }, { type: "put", key: "k", value: anything(value) }]))).toMatchObject({ _tag: "InvalidValue", index: 1 })
+        expect(
+          yield* refusal(
+            db.write([
+              { type: "delete", key: "k" },
+              { type: "put", key: "k", value: anything(value) }
+            ])
+          )
+        ).toMatchObject({ _tag: "InvalidValue", index: 1 })
       }
       expect(yield* refusal(db.put("k", "\ud800"))).toMatchObject({ _tag: "InvalidValue", reason: "LoneSurrogate" })
       for (const value of ["v".repeat(1025), "é".repeat(513), new Uint8Array(1025)]) {
@@ -121,7 +171,8 @@ describe("values", () => {
       expect(yield* scanned(db)).toEqual(["k=kept"])
       yield* db.put("k", "v".repeat(1024))
       expect((yield* db.getText("k"))!.length).toBe(1024)
-    }))
+    })
+  )
 })
 
 describe("ranges", () => {
@@ -150,7 +201,7 @@ describe("ranges", () => {
 
   it.effect.each(ranges)("%j", ([range, words]) =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const bad = anything(range)
         const snapshot = yield* db.snapshot
         for (const refused of [Stream.runDrain(db.scan(bad)), Stream.runDrain(snapshot.scan(bad))]) {
@@ -161,11 +212,12 @@ describe("ranges", () => {
         expect(thrown(() => [...db.unsafe.entries(bad)])).toMatchObject({ _tag: "InvalidRange" })
         expect((yield* db.stats).snapshots.open).toBe(1)
       })
-    ))
+    )
+  )
 
   it.effect("of compact and deleteRange", () =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const range of [{ gte: "b", lt: "a" }, { gt: "a" }, { prefix: "a" }, { limit: 3 }, { whatever: 1 }, "a", null, 3]) {
           expect(yield* refusal(db.compact(anything(range))), JSON.stringify(range)).toMatchObject({ _tag: "InvalidRange" })
         }
@@ -176,27 +228,41 @@ describe("ranges", () => {
           expect(["InvalidBatch", "InvalidKey"]).toContain(found._tag)
         }
       })
-    ))
+    )
+  )
 })
 
 describe("batches", () => {
   it.effect("of the wrong shape, naming the operation", () =>
     withDatabase((db) =>
-      Effect.gen(function*() {
-        for (const batch of [undefined, null, "put", 3, {}, new Map()]) expect(yield* refusal(db.write(anything(batch)))).toMatchObject({ _tag: "InvalidBatch" })
+      Effect.gen(function* () {
+        for (const batch of [undefined, null, "put", 3, {}, new Map()])
+          expect(yield* refusal(db.write(anything(batch)))).toMatchObject({ _tag: "InvalidBatch" })
         const good = { type: "delete", key: "a" }
-        for (const bad of [undefined, null, 3, "put", [], {}, { type: "del", key: "a" }, { type: "Put", key: "a", value: "" }, { key: "a", value: "" }, { ...good, keyspace: 3 }]) {
+        for (const bad of [
+          undefined,
+          null,
+          3,
+          "put",
+          [],
+          {},
+          { type: "del", key: "a" },
+          { type: "Put", key: "a", value: "" },
+          { key: "a", value: "" },
+          { ...good, keyspace: 3 }
+        ]) {
           const found = yield* refusal(db.write(anything([good, bad])))
           expect(found).toMatchObject({ _tag: "InvalidBatch", index: 1 })
           expect(found.message).toContain("Nothing was written")
         }
         expect(yield* refusal(db.write(anything([{ ...good, keyspace: "none" }])))).toMatchObject({ _tag: "KeyspaceNotFound", name: "none" })
       })
-    ))
+    )
+  )
 
   it.effect("options of a write: unknown, or of the wrong value", () =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const options of [{ durability: "fsync" }, { durability: true }, { durabilty: "sync" }, { sync: true }, "sync", 7, null]) {
           const bad = anything(options)
           for (const refused of [db.put("a", "x", bad), db.delete("a", bad), db.write([{ type: "delete", key: "a" }], bad)]) {
@@ -204,13 +270,14 @@ describe("batches", () => {
           }
         }
       })
-    ))
+    )
+  )
 })
 
 describe("keyspaces and checkpoints", () => {
   it.effect("names that cannot be", () =>
     withDatabase((db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const name of ["", "\ud800", "n".repeat(256), "é".repeat(128), undefined, null, 7, {}, new Uint8Array(1)]) {
           expect(yield* refusal(db.keyspace(anything(name)))).toMatchObject({ _tag: "InvalidKeyspaceName" })
           expect(yield* refusal(db.dropKeyspace(anything(name)))).toMatchObject({ _tag: "InvalidKeyspaceName" })
@@ -218,14 +285,16 @@ describe("keyspaces and checkpoints", () => {
         expect(yield* refusal(db.dropKeyspace("none"))).toMatchObject({ _tag: "KeyspaceNotFound", name: "none" })
         expect(yield* refusal(Effect.flatMap(db.snapshot, (snapshot) => snapshot.keyspace(anything(7))))).toMatchObject({ _tag: "KeyspaceNotFound" })
         expect(yield* db.keyspaces).toEqual([])
-        for (const target of ["", "a\0b", undefined, 7, {}]) expect(yield* refusal(db.checkpoint(anything(target)))).toMatchObject({ _tag: "InvalidOptions" })
+        for (const target of ["", "a\0b", undefined, 7, {}])
+          expect(yield* refusal(db.checkpoint(anything(target)))).toMatchObject({ _tag: "InvalidOptions" })
       })
-    ))
+    )
+  )
 })
 
 describe("a closed database", () => {
   it.effect("refuses everything, typed, and opens nothing again", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "db")
       const scope = yield* Scope.make()
       const db = yield* Scope.provide(openLayer(LightningDb.layer({ ...small, path: directory, compactionWorkers: 0 })), scope)
@@ -239,18 +308,46 @@ describe("a closed database", () => {
       yield* Scope.close(scope, Exit.void)
       const range = { gte: "a" }
       for (const refused of [
-        db.get("k1"), db.getText("k1"), db.getMany(["k1"]), db.has("k1"), Stream.runDrain(db.scan(range)), db.put("k1", "v"), db.delete("k1"), db.write([]), db.snapshot, db.keyspace("orders"),
-        db.keyspace("new"), db.keyspaces, db.dropKeyspace("orders"), db.refresh, db.flush, db.compact(), db.checkpoint(`${directory}-copy`), db.verify, orders.get("k"), orders.put("k", "v"), orders.snapshot,
-        snapshot.get("k1"), Stream.runDrain(snapshot.scan()), snapshot.has("k1")
+        db.get("k1"),
+        db.getText("k1"),
+        db.getMany(["k1"]),
+        db.has("k1"),
+        Stream.runDrain(db.scan(range)),
+        db.put("k1", "v"),
+        db.delete("k1"),
+        db.write([]),
+        db.snapshot,
+        db.keyspace("orders"),
+        db.keyspace("new"),
+        db.keyspaces,
+        db.dropKeyspace("orders"),
+        db.refresh,
+        db.flush,
+        db.compact(),
+        db.checkpoint(`${directory}-copy`),
+        db.verify,
+        orders.get("k"),
+        orders.put("k", "v"),
+        orders.snapshot,
+        snapshot.get("k1"),
+        Stream.runDrain(snapshot.scan()),
+        snapshot.has("k1")
       ]) {
         expect(yield* refusal(refused)).toMatchObject({ _tag: "DatabaseClosed" })
       }
-      for (const run of [() => db.unsafe.get("k1"), () => db.unsafe.getMany(["k1"]), () => [...db.unsafe.entries()], () => iterator.next(), () => snapshot.unsafe.get("k1")]) {
+      for (const run of [
+        () => db.unsafe.get("k1"),
+        () => db.unsafe.getMany(["k1"]),
+        () => [...db.unsafe.entries()],
+        () => iterator.next(),
+        () => snapshot.unsafe.get("k1")
+      ]) {
         expect(thrown(run)).toMatchObject({ _tag: "DatabaseClosed" })
       }
       expect((yield* db.health).state).toBe("stopping")
       yield* Scope.close(snapshotScope, Exit.void)
       const again = yield* openLayer(LightningDb.layer({ ...small, path: directory, compactionWorkers: 0 }))
       expect(yield* scanned(again, { prefix: "k1", limit: 1 })).toHaveLength(1)
-    }))
+    })
+  )
 })

@@ -154,7 +154,8 @@ export class Oracle {
   }
 }
 
-const shown = (entry: OracleEntry): string => `${entry.keyspace}/${Buffer.from(entry.key).toString("latin1")} = ${entry.value.length} bytes ${crc32(entry.value).toString(16)}`
+const shown = (entry: OracleEntry): string =>
+  `${entry.keyspace}/${Buffer.from(entry.key).toString("latin1")} = ${entry.value.length} bytes ${crc32(entry.value).toString(16)}`
 
 /** The first differences between two states in order, for a message. */
 export const differences = (expected: ReadonlyArray<OracleEntry>, found: ReadonlyArray<OracleEntry>): string => {

@@ -105,7 +105,16 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
   const files = new VerifiedFiles()
   const startedMs = performance.now()
   const report: SweepReport = {
-    states: 0, nestedStates: 0, events: events.length, stops: 0, rewrittenGroups: 0, tornTails: 0, laterGroups: 0, replayed: 0, freshDatabases: 0, milliseconds: 0
+    states: 0,
+    nestedStates: 0,
+    events: events.length,
+    stops: 0,
+    rewrittenGroups: 0,
+    tornTails: 0,
+    laterGroups: 0,
+    replayed: 0,
+    freshDatabases: 0,
+    milliseconds: 0
   }
 
   const judge = (disk: SimulatedDisk, required: number, given: number, stateSeed: number, where: string): Recovered => {
@@ -129,8 +138,10 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
     } catch (cause) {
       return fail(`a file that the manifest names cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
     }
-    if (found !== expected) fail(`the state is not the one after ${visibleSequence}: ${differences(oracle.stateAt(visibleSequence), listEverything(everything, files))}`)
-    if (recovered.nextSequence <= Math.max(visibleSequence, given)) fail(`the next sequence is ${recovered.nextSequence}, but ${given} was given to somebody already`)
+    if (found !== expected)
+      fail(`the state is not the one after ${visibleSequence}: ${differences(oracle.stateAt(visibleSequence), listEverything(everything, files))}`)
+    if (recovered.nextSequence <= Math.max(visibleSequence, given))
+      fail(`the next sequence is ${recovered.nextSequence}, but ${given} was given to somebody already`)
     return recovered
   }
   const recover0 = (disk: SimulatedDisk, stateSeed: number) => recoverDisk(disk, stateSeed, memtableBytes)
@@ -167,7 +178,7 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
     for (let i = 0; i < (last?.kind === "rename" ? randomStates * renameFactor : randomStates); i++) modes.push("random")
     modes.forEach((mode, i) => {
       const stateSeed = seed * 1_000_003 + at * 64 + i
-      const nests = nestedEvery > 0 && (report.states % nestedEvery) === 0
+      const nests = nestedEvery > 0 && report.states % nestedEvery === 0
       const disk = replayer.crash(seededPrng(stateSeed), { mode, next: { record: nests } })
       const required = (mode === "all" ? written : synced)[at]!
       const where = `crash after ${at} of ${events.length} operations (last: ${describeEvent(last)}), mode ${mode}`

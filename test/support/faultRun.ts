@@ -50,55 +50,75 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string => {
 export type FaultStep = number | "flush" | "compact"
 
 export const runWithFaults = (
-  disk: SimulatedDisk, steps: ReadonlyArray<FaultStep>, rules: ReadonlyArray<FaultRule>, settings: EngineSettings & { readonly valueBytes?: number; readonly armed?: "later" } = {}
+  disk: SimulatedDisk,
+  steps: ReadonlyArray<FaultStep>,
+  rules: ReadonlyArray<FaultRule>,
+  settings: EngineSettings & { readonly valueBytes?: number; readonly armed?: "later" } = {}
 ): Effect.Effect<FaultRun> =>
-  withSimulatedClock(Effect.gen(function*() {
-    const { armed, valueBytes = 200, ...engine } = settings
-    const attempts: Array<Attempt> = []
-    const maintenance: Array<string> = []
-    let faulty: FaultyDisk | undefined
-    let health: Health | undefined
-    let readable: ReadonlyArray<number> | undefined
-    let number = 0
-    const arm = () => {
-      for (const rule of rules) faulty!.add(rule)
-    }
-    const layer = DiskFaulty.layerWith((created) => {
-      faulty = created
-      if (armed === undefined) arm()
-    }).pipe(Layer.provide(DiskSimulated.layer(disk)))
-    const write = (db: DatabaseShape, durability: Durability) =>
-      Effect.suspend(() => {
-        const mine = number++
-        const value = new Uint8Array(valueBytes).fill(mine & 0xff)
-        return Effect.map(
-          Effect.exit(db.write([{ type: "put", key: markKey(mine), value }, { type: "put", key: "last", value: encoder.encode(String(mine)) }], { durability })),
-          (exit) => {
-            attempts.push({ number: mine, durability, outcome: outcomeOf(exit), sequence: Exit.isSuccess(exit) ? exit.value.sequence : undefined })
-          }
-        )
-      })
-    const program = Effect.scoped(Effect.gen(function*() {
-      const db = yield* openOn(layer, directory, engine)
-      if (armed === "later") arm()
-      for (const step of steps) {
-        if (step === "flush" || step === "compact") maintenance.push(`${step}: ${outcomeOf(yield* Effect.exit(step === "flush" ? db.flush : db.compact()))}`)
-        else {
-          yield* Effect.forEach(Array.from({ length: Math.abs(step) }), () => write(db, step < 0 ? "buffered" : "sync"), { concurrency: "unbounded" })
-        }
+  withSimulatedClock(
+    Effect.gen(function* () {
+      const { armed, valueBytes = 200, ...engine } = settings
+      const attempts: Array<Attempt> = []
+      const maintenance: Array<string> = []
+      let faulty: FaultyDisk | undefined
+      let health: Health | undefined
+      let readable: ReadonlyArray<number> | undefined
+      let number = 0
+      const arm = () => {
+        for (const rule of rules) faulty!.add(rule)
       }
-      health = yield* db.health
-      const seen = yield* Effect.exit(Effect.sync(() => {
-        const marks: Array<number> = []
-        for (const [key] of db.unsafe.entries({ prefix: "t" })) marks.push(Number(Buffer.from(key).toString().slice(1)))
-        return marks
-      }))
-      if (Exit.isSuccess(seen)) readable = seen.value
-    }))
-    maintenance.push(`open and close: ${outcomeOf(yield* Effect.exit(program))}`)
-    attempts.sort((a, b) => a.number - b.number)
-    return { attempts, maintenance, health, readable, strikes: rules.reduce((sum, rule) => sum + (faulty?.strikes(rule) ?? 0), 0) }
-  }))
+      const layer = DiskFaulty.layerWith((created) => {
+        faulty = created
+        if (armed === undefined) arm()
+      }).pipe(Layer.provide(DiskSimulated.layer(disk)))
+      const write = (db: DatabaseShape, durability: Durability) =>
+        Effect.suspend(() => {
+          const mine = number++
+          const value = new Uint8Array(valueBytes).fill(mine & 0xff)
+          return Effect.map(
+            Effect.exit(
+              db.write(
+                [
+                  { type: "put", key: markKey(mine), value },
+                  { type: "put", key: "last", value: encoder.encode(String(mine)) }
+                ],
+                { durability }
+              )
+            ),
+            (exit) => {
+              attempts.push({ number: mine, durability, outcome: outcomeOf(exit), sequence: Exit.isSuccess(exit) ? exit.value.sequence : undefined })
+            }
+          )
+        })
+      const program = Effect.scoped(
+        Effect.gen(function* () {
+          const db = yield* openOn(layer, directory, engine)
+          if (armed === "later") arm()
+          for (const step of steps) {
+            if (step === "flush" || step === "compact")
+              maintenance.push(`${step}: ${outcomeOf(yield* Effect.exit(step === "flush" ? db.flush : db.compact()))}`)
+            else {
+              yield* Effect.forEach(Array.from({ length: Math.abs(step) }), () => write(db, step < 0 ? "buffered" : "sync"), {
+                concurrency: "unbounded"
+              })
+            }
+          }
+          health = yield* db.health
+          const seen = yield* Effect.exit(
+            Effect.sync(() => {
+              const marks: Array<number> = []
+              for (const [key] of db.unsafe.entries({ prefix: "t" })) marks.push(Number(Buffer.from(key).toString().slice(1)))
+              return marks
+            })
+          )
+          if (Exit.isSuccess(seen)) readable = seen.value
+        })
+      )
+      maintenance.push(`open and close: ${outcomeOf(yield* Effect.exit(program))}`)
+      attempts.sort((a, b) => a.number - b.number)
+      return { attempts, maintenance, health, readable, strikes: rules.reduce((sum, rule) => sum + (faulty?.strikes(rule) ?? 0), 0) }
+    })
+  )
 
 /** The marks in a recovered database, and the last number in its counter. */
 export const marksIn = (disk: SimulatedDisk, recovered: Recovered): { readonly marks: ReadonlyArray<number>; readonly last: number } => {
@@ -117,7 +137,11 @@ export const marksIn = (disk: SimulatedDisk, recovered: Recovered): { readonly m
 }
 
 /** What is wrong with what was found after the run; nothing, if the run kept its word. `lostPower`: only what was acknowledged as synced has to be there. */
-export const judgeMarks = (run: FaultRun, found: { readonly marks: ReadonlyArray<number>; readonly last: number }, lostPower: boolean): ReadonlyArray<string> => {
+export const judgeMarks = (
+  run: FaultRun,
+  found: { readonly marks: ReadonlyArray<number>; readonly last: number },
+  lostPower: boolean
+): ReadonlyArray<string> => {
   const complaints: Array<string> = []
   const present = new Set(found.marks)
   // Numbers are given in the order of commits; what was refused before it was sequenced has no place in it.
@@ -131,7 +155,8 @@ export const judgeMarks = (run: FaultRun, found: { readonly marks: ReadonlyArray
       if (missing !== undefined) complaints.push(`${number} is there, ${missing} before it is not: a hole`)
     } else {
       missing ??= number
-      if (outcome === "Acknowledged" && (durability === "sync" || !lostPower)) complaints.push(`${number} was acknowledged (${durability}) and is lost`)
+      if (outcome === "Acknowledged" && (durability === "sync" || !lostPower))
+        complaints.push(`${number} was acknowledged (${durability}) and is lost`)
     }
   }
   const highest = Math.max(-1, ...found.marks)

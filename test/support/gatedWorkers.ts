@@ -16,21 +16,30 @@ export class WorkersControl {
   flushes = 0
   compactions = 0
 
-  readonly layer: Layer.Layer<Workers, never, Disk> = Layer.effect(Workers, Effect.map(Disk, (disk) => {
-    const inner = make(disk)
-    return Workers.of({
-      parallelism: 1,
-      flush: (directory, spec) =>
-        Effect.andThen(this.flushGate.await, Effect.suspend(() => {
-          this.flushes++
-          return this.flushFailure === undefined ? inner.flush(directory, spec) : Effect.fail(this.flushFailure)
-        })),
-      compact: (directory, spec) =>
-        Effect.andThen(this.compactGate.await, Effect.suspend(() => {
-          this.compactions++
-          if (this.compactDefect !== undefined) return Effect.die(this.compactDefect)
-          return this.compactFailure === undefined ? inner.compact(directory, spec) : Effect.fail(this.compactFailure)
-        }))
+  readonly layer: Layer.Layer<Workers, never, Disk> = Layer.effect(
+    Workers,
+    Effect.map(Disk, (disk) => {
+      const inner = make(disk)
+      return Workers.of({
+        parallelism: 1,
+        flush: (directory, spec) =>
+          Effect.andThen(
+            this.flushGate.await,
+            Effect.suspend(() => {
+              this.flushes++
+              return this.flushFailure === undefined ? inner.flush(directory, spec) : Effect.fail(this.flushFailure)
+            })
+          ),
+        compact: (directory, spec) =>
+          Effect.andThen(
+            this.compactGate.await,
+            Effect.suspend(() => {
+              this.compactions++
+              if (this.compactDefect !== undefined) return Effect.die(this.compactDefect)
+              return this.compactFailure === undefined ? inner.compact(directory, spec) : Effect.fail(this.compactFailure)
+            })
+          )
+      })
     })
-  }))
+  )
 }

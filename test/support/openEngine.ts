@@ -41,7 +41,11 @@ export const smallOptions: Omit<Options, "path"> = {
 }
 
 /** The engine over any `Disk`, until the scope closes. */
-export const openOn = (disk: Layer.Layer<Disk>, path: string, settings: EngineSettings = {}): Effect.Effect<DatabaseShape, OpenError, Scope.Scope> => {
+export const openOn = (
+  disk: Layer.Layer<Disk>,
+  path: string,
+  settings: EngineSettings = {}
+): Effect.Effect<DatabaseShape, OpenError, Scope.Scope> => {
   const { entropySeed = 1, manifestRolloverBytes = 65_536, sequenceBlock = 2 ** 28, ...options } = settings
   const platform = Layer.provideMerge(WorkersInProcess.layer, disk)
   const engine = LightningDb.layerCore({ ...smallOptions, ...options, path }, EntropyLayer.layerSeeded(entropySeed)).pipe(Layer.provide(platform))

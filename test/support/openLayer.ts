@@ -7,7 +7,8 @@ import * as path from "node:path"
 import { Database } from "../../src/services/Database.ts"
 
 /** The layer's database, until the scope closes; a new one each time. */
-export const openLayer = <E, R>(layer: Layer.Layer<Database, E, R>) => Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, Database))
+export const openLayer = <E, R>(layer: Layer.Layer<Database, E, R>) =>
+  Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, Database))
 
 /** Where files of tests lie that sync thousands of times and do not test the device: in memory where the system has such a place. */
 export const quickRoot = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir()

@@ -63,7 +63,9 @@ export class VerifiedFiles {
     const known = `${meta.fileId}:${content.length}:${crc32(content)}:${meta.root.sum}`
     const found = this.#tables.get(known)
     if (found !== undefined) return found
-    const reader = TableReader.open(crc32, codecs, meta.fileId, path, meta.fileBytes, meta.root, (offset, length) => content.subarray(offset, offset + length))
+    const reader = TableReader.open(crc32, codecs, meta.fileId, path, meta.fileBytes, meta.root, (offset, length) =>
+      content.subarray(offset, offset + length)
+    )
     for (let leaf = 0; leaf < reader.leafCount; leaf++) {
       const offset = reader.leafOffset(leaf)
       reader.verifyLeaf(leaf, content.slice(offset, offset + reader.leafStoredLength(leaf)))
@@ -122,7 +124,8 @@ export const visitEverything = (
     if (decided !== undefined && decided.keyspace === cursor.keyspace && compareBytes(decided.key, key) === 0) continue
     decided = { keyspace: cursor.keyspace, key: key.slice() }
     if (cursor.kind !== Kind.put || !live.has(cursor.keyspace)) continue
-    if (tombstones.some((some) => some.covering(cursor.keyspace, cursor.keyBytes, cursor.keyStart, cursor.keyEnd, sequence) > cursor.sequence)) continue
+    if (tombstones.some((some) => some.covering(cursor.keyspace, cursor.keyBytes, cursor.keyStart, cursor.keyEnd, sequence) > cursor.sequence))
+      continue
     let value = cursor.valueBytes.subarray(cursor.valueStart, cursor.valueEnd)
     if (cursor.isPointer) {
       const pointer = decodeValuePointer(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)

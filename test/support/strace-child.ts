@@ -14,10 +14,14 @@ const [path, marksPath] = process.argv.slice(2)
 if (path === undefined || marksPath === undefined) throw new Error("usage: strace-child.ts <database> <marks>")
 const marks = openSync(marksPath, "a")
 
-await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-  const db = Context.get(yield* Layer.build(layer({ path, walSegmentBytes: 65_536, memtableBytes: 65_536, compactionWorkers: 0 })), Database)
-  for (let i = 0; i < 60; i++) {
-    const { durability } = yield* db.put(`key${i}`, new Uint8Array(2000).fill(i), { durability: i % 4 === 3 ? "buffered" : "sync" })
-    writeSync(marks, `ack ${i} ${durability}\n`)
-  }
-})))
+await Effect.runPromise(
+  Effect.scoped(
+    Effect.gen(function* () {
+      const db = Context.get(yield* Layer.build(layer({ path, walSegmentBytes: 65_536, memtableBytes: 65_536, compactionWorkers: 0 })), Database)
+      for (let i = 0; i < 60; i++) {
+        const { durability } = yield* db.put(`key${i}`, new Uint8Array(2000).fill(i), { durability: i % 4 === 3 ? "buffered" : "sync" })
+        writeSync(marks, `ack ${i} ${durability}\n`)
+      }
+    })
+  )
+)

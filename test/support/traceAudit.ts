@@ -37,7 +37,11 @@ const groupsOf = (disk: SyncDisk, directory: string): ReadonlyArray<Group> =>
       const header = readSegmentHeader(handle, path)
       const { groups } = scanSegment(crc32, header, { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) })
       return [...groups].map(({ count, firstSequence, lengthBytes, offset }) => ({
-        path, start: offset, end: offset + lengthBytes, firstSequence, lastSequence: firstSequence + count - 1
+        path,
+        start: offset,
+        end: offset + lengthBytes,
+        firstSequence,
+        lastSequence: firstSequence + count - 1
       }))
     } finally {
       handle.close()
@@ -83,7 +87,10 @@ const complaintsAbout = (events: ReadonlyArray<TraceEvent>, path: string, at: nu
 
 /** What a sync acknowledgement rests on: the group with its sequence, its datasync, and the name of its segment. One line per broken promise. */
 export const auditAcknowledgements = (
-  events: ReadonlyArray<TraceEvent>, disk: SyncDisk, directory: string, acknowledgements: ReadonlyArray<Acknowledgement>
+  events: ReadonlyArray<TraceEvent>,
+  disk: SyncDisk,
+  directory: string,
+  acknowledgements: ReadonlyArray<Acknowledgement>
 ): { readonly audited: number; readonly complaints: ReadonlyArray<string> } => {
   const groups = groupsOf(disk, directory)
   const complaints: Array<string> = []
@@ -98,15 +105,25 @@ export const auditAcknowledgements = (
     if (written === undefined || written.end < 0 || written.end > order) complaints.push(`${sequence} was acknowledged before it was written`)
     if (!sync) continue
     audited++
-    if (notDurableAt(events, group.path, group.start, group.end, order).length > 0) complaints.push(`${sequence} was acknowledged as synced, but no datasync of ${group.path} began after its write and ended before the answer`)
-    complaints.push(...complaintsAbout(events.filter(({ kind }) => kind !== "writev"), group.path, order, `acknowledging ${sequence}`))
+    if (notDurableAt(events, group.path, group.start, group.end, order).length > 0)
+      complaints.push(`${sequence} was acknowledged as synced, but no datasync of ${group.path} began after its write and ended before the answer`)
+    complaints.push(
+      ...complaintsAbout(
+        events.filter(({ kind }) => kind !== "writev"),
+        group.path,
+        order,
+        `acknowledging ${sequence}`
+      )
+    )
   }
   return { audited, complaints }
 }
 
 /** The order of names: each file that an edit names, and each that one lets go, and each CURRENT. One line per broken rule, and how many of each were seen. */
 export const auditNames = (
-  events: ReadonlyArray<TraceEvent>, disk: SyncDisk, directory: string
+  events: ReadonlyArray<TraceEvent>,
+  disk: SyncDisk,
+  directory: string
 ): { readonly named: number; readonly removed: number; readonly renamed: number; readonly complaints: ReadonlyArray<string> } => {
   const complaints: Array<string> = []
   let named = 0
@@ -121,7 +138,9 @@ export const auditNames = (
       const before = states[i - 1]?.state
       const written = events.find((event) => event.kind === "writev" && event.path === path && event.position === offset)
       if (written === undefined) return
-      const synced = events.find((event) => event.kind === "datasync" && event.path === path && event.begin > written.end && event.failed === undefined)
+      const synced = events.find(
+        (event) => event.kind === "datasync" && event.path === path && event.begin > written.end && event.failed === undefined
+      )
       const filesOf = (which: ManifestState): ReadonlyArray<string> => [
         ...[...which.tables.keys()].map((id) => fileName("table", id)),
         ...[...which.valueFiles.keys()].map((id) => fileName("values", id)),
@@ -141,7 +160,8 @@ export const auditNames = (
         const segment = group.path
         if (old.has(segment.slice(directory.length + 1)) || !now.has(segment.slice(directory.length + 1)) || before === undefined) continue
         const first = writeOf(events, group)
-        if (first !== undefined && (synced === undefined || synced.end > first.begin)) complaints.push(`a group was written to ${segment} before it was durably named`)
+        if (first !== undefined && (synced === undefined || synced.end > first.begin))
+          complaints.push(`a group was written to ${segment} before it was durably named`)
       }
       for (const file of old) {
         if (now.has(file)) continue
@@ -160,7 +180,8 @@ export const auditNames = (
     const latest = manifests.at(-1)
     if (latest !== undefined) complaints.push(...complaintsAbout(events, latest.path, rename.begin, "renaming CURRENT"))
     const next = events.find((event) => event.kind === "writev" && event.begin > rename.end)
-    if (next !== undefined && !directorySynced(events, rename.end, next.begin)) complaints.push(`${next.path} was written before the new CURRENT was durable`)
+    if (next !== undefined && !directorySynced(events, rename.end, next.begin))
+      complaints.push(`${next.path} was written before the new CURRENT was durable`)
   }
   return { named, removed, renamed, complaints }
 }

@@ -90,7 +90,12 @@ export const drawWorkload = (seed: number, shape: WorkloadShape): ReadonlyArray<
     const kind = prng()
     if (kind < 0.08) {
       const from = drawInt(prng, keys)
-      return { type: "deleteRange", keyspace, gte: `k${String(from).padStart(3, "0")}`, lt: `k${String(from + 1 + drawInt(prng, 6)).padStart(3, "0")}` }
+      return {
+        type: "deleteRange",
+        keyspace,
+        gte: `k${String(from).padStart(3, "0")}`,
+        lt: `k${String(from + 1 + drawInt(prng, 6)).padStart(3, "0")}`
+      }
     }
     if (kind < 0.25) return { type: "delete", keyspace, key: drawKey() }
     return { type: "put", keyspace, key: drawKey(), valueSeed: ++valueSeed, valueBytes: drawValueBytes(prng, valueBytesMax, largeChance) }

@@ -29,24 +29,33 @@ flushCompileCache()
 process.stdout.write("loaded\n")
 await once(process.stdin, "data")
 
-const program = Effect.scoped(Effect.gen(function*() {
-  const db = Context.get(yield* Layer.build(layer({ path, ...childOptions, compactionWorkers: Number(round) % 2 })), Database)
-  note("open")
-  const write = (writer: number) =>
-    Effect.gen(function*() {
-      for (let i = 0;; i++) {
-        const id = `${round}.${writer}.${i}`
-        const durability = (i + writer) % 3 === 0 ? "buffered" as const : "sync" as const
-        note(`? ${id}`)
-        const { sequence } = yield* db.write([
-          { type: "put", key: `w${writer}/${round}/${i}`, value: valueFor(id) },
-          { type: "put", key: `last/${writer}`, value: id }
-        ], { durability })
-        note(`! ${id} ${sequence}`)
-      }
-    })
-  yield* Effect.forEach(Array.from({ length: writerCount }, (_, writer) => writer), write, { concurrency: "unbounded" })
-}))
+const program = Effect.scoped(
+  Effect.gen(function* () {
+    const db = Context.get(yield* Layer.build(layer({ path, ...childOptions, compactionWorkers: Number(round) % 2 })), Database)
+    note("open")
+    const write = (writer: number) =>
+      Effect.gen(function* () {
+        for (let i = 0; ; i++) {
+          const id = `${round}.${writer}.${i}`
+          const durability = (i + writer) % 3 === 0 ? ("buffered" as const) : ("sync" as const)
+          note(`? ${id}`)
+          const { sequence } = yield* db.write(
+            [
+              { type: "put", key: `w${writer}/${round}/${i}`, value: valueFor(id) },
+              { type: "put", key: `last/${writer}`, value: id }
+            ],
+            { durability }
+          )
+          note(`! ${id} ${sequence}`)
+        }
+      })
+    yield* Effect.forEach(
+      Array.from({ length: writerCount }, (_, writer) => writer),
+      write,
+      { concurrency: "unbounded" }
+    )
+  })
+)
 
 Effect.runPromise(program).catch((cause: unknown) => {
   note(`x ${String(cause)}`)

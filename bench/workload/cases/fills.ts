@@ -8,7 +8,7 @@ const everyEntry = (entries: number) => entries
 
 /** One put after the other, each awaited. */
 const putEach = ({ db, inputs, operations }: Run, indexOf: (i: number) => number, generation: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const key = new Uint8Array(keyBytes)
     for (let i = 0; i < operations; i++) {
       const index = indexOf(i)
@@ -27,9 +27,9 @@ const syncedPuts = (name: string, fibers: number, operationsMax: number): Case =
   durability: "sync",
   operations: (entries) => Math.min(entries, operationsMax),
   run: ({ db, inputs, operations }) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       let next = 0
-      const writer = Effect.gen(function*() {
+      const writer = Effect.gen(function* () {
         const key = new Uint8Array(keyBytes)
         while (next < operations) {
           const index = next++
@@ -37,7 +37,10 @@ const syncedPuts = (name: string, fibers: number, operationsMax: number): Case =
           yield* db.put(key, inputs.value(index))
         }
       })
-      yield* Effect.all(Array.from({ length: fibers }, () => writer), { concurrency: "unbounded", discard: true })
+      yield* Effect.all(
+        Array.from({ length: fibers }, () => writer),
+        { concurrency: "unbounded", discard: true }
+      )
       return next
     }),
   validate: written
@@ -53,13 +56,24 @@ export const fills: ReadonlyArray<Case> = [
     run: (run) => putEach(run, (i) => i, 0),
     validate: written
   },
-  { ...common, name: "fillrandom", about: "puts in random order, one at a time", operations: everyEntry, run: (run) => putEach(run, (i) => i, 0), validate: written },
+  {
+    ...common,
+    name: "fillrandom",
+    about: "puts in random order, one at a time",
+    operations: everyEntry,
+    run: (run) => putEach(run, (i) => i, 0),
+    validate: written
+  },
   {
     ...common,
     name: "fillbatch",
     about: "puts in random order, in batches of 1,000",
     operations: everyEntry,
-    run: ({ db, inputs, operations }) => Effect.as(putInBatches(db, inputs, operations, (i) => i), operations),
+    run: ({ db, inputs, operations }) =>
+      Effect.as(
+        putInBatches(db, inputs, operations, (i) => i),
+        operations
+      ),
     validate: written
   },
   {
@@ -78,7 +92,7 @@ export const fills: ReadonlyArray<Case> = [
     start: "loaded",
     operations: (entries) => entries >>> 1,
     run: ({ db, inputs, operations }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const key = new Uint8Array(keyBytes)
         for (let i = 0; i < operations; i++) {
           inputs.writeKey(inputs.permuted(i), key)
@@ -98,7 +112,11 @@ export const fills: ReadonlyArray<Case> = [
     // Values of 1 KiB leave the tables for value files: what a memtable of 16 MiB makes of keys and pointers are many tables of less than a megabyte.
     options: { memtableBytes: 32 << 20 },
     operations: everyEntry,
-    run: ({ db, inputs, operations }) => Effect.as(putInBatches(db, inputs, operations, (i) => i), operations),
+    run: ({ db, inputs, operations }) =>
+      Effect.as(
+        putInBatches(db, inputs, operations, (i) => i),
+        operations
+      ),
     validate: written
   }
 ]

@@ -30,14 +30,21 @@ const readEach = ({ db, inputs, operations }: Run, indexOf: () => number) => {
 }
 
 export const reads: ReadonlyArray<Case> = [
-  { ...common, name: "readrandom", about: "unsafe.get of random keys", operations: everyEntry, run: (run) => readEach(run, () => run.inputs.random()), validate: foundAll },
+  {
+    ...common,
+    name: "readrandom",
+    about: "unsafe.get of random keys",
+    operations: everyEntry,
+    run: (run) => readEach(run, () => run.inputs.random()),
+    validate: foundAll
+  },
   {
     ...common,
     name: "readrandom-effect",
     about: "yield* get of random keys",
     operations: everyEntry,
     run: ({ db, inputs, operations }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const key = new Uint8Array(keyBytes)
         let bytes = 0
         for (let i = 0; i < operations; i++) {

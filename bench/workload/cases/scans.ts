@@ -40,11 +40,18 @@ export const scans: ReadonlyArray<Case> = [
         Stream.runForEachArray(db.scan(), (entries) =>
           Effect.sync(() => {
             for (const { key, value } of entries) bytes += key.length + value.length
-          })),
+          })
+        ),
         () => bytes
       )
     },
     validate: scannedAll
   },
-  { ...common, name: "readreverse", about: "entries of a full scan from the end, synchronous", run: (run) => scanAll(run, { reverse: true }), validate: scannedAll }
+  {
+    ...common,
+    name: "readreverse",
+    about: "entries of a full scan from the end, synchronous",
+    run: (run) => scanAll(run, { reverse: true }),
+    validate: scannedAll
+  }
 ]

@@ -214,7 +214,8 @@ export class Batch {
     let capacity = this.kinds.length
     while (capacity < points + shift) capacity *= 2
     if (capacity > this.kinds.length) this.resize(capacity)
-    for (const array of [this.kinds, this.keyspaces, this.hashes, this.keyStarts, this.keyEnds, this.valueStarts, this.valueEnds]) array.copyWithin(shift, 0, points)
+    for (const array of [this.kinds, this.keyspaces, this.hashes, this.keyStarts, this.keyEnds, this.valueStarts, this.valueEnds])
+      array.copyWithin(shift, 0, points)
     const values = this.valueBytes
     while (values.length < points + shift) values.push(noBytes)
     for (let i = points - 1; i >= 0; i--) values[i + shift] = values[i]!

@@ -34,8 +34,7 @@ export const coveredPoints = (batch: Points, ranges: ReadonlyArray<PendingRange>
   const sorted: Array<number> = []
   // Points after the last range delete cannot be covered.
   for (let i = 0; i < ranges.at(-1)!.pointsBefore; i++) if (batch.kinds[i] !== dropped) sorted.push(i)
-  sorted.sort((a, b) =>
-    keyspaces[a]! - keyspaces[b]! || compareRanges(keyBytes, keyStarts[a]!, keyEnds[a]!, keyBytes, keyStarts[b]!, keyEnds[b]!))
+  sorted.sort((a, b) => keyspaces[a]! - keyspaces[b]! || compareRanges(keyBytes, keyStarts[a]!, keyEnds[a]!, keyBytes, keyStarts[b]!, keyEnds[b]!))
   /** The first position whose point is at or after the key. */
   const position = (keyspace: number, start: number, end: number): number => {
     let low = 0

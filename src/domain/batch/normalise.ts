@@ -30,7 +30,8 @@ const addDeleteRange = (batch: Batch, index: number, keyspace: number, operation
   prefixEncoder.encode(prefix)
   const from = prefixEncoder.bytes.slice(prefixEncoder.start, prefixEncoder.end)
   const end = prefixSuccessor(from)
-  if (end === undefined) throw new InvalidRange({ detail: "a deleteRange by a prefix of only 0xff bytes has no end. Use gte and lt, or drop the keyspace." })
+  if (end === undefined)
+    throw new InvalidRange({ detail: "a deleteRange by a prefix of only 0xff bytes has no end. Use gte and lt, or drop the keyspace." })
   batch.addDeleteRange(keyspace, from, end)
 }
 
@@ -48,7 +49,8 @@ export const normalise = (batch: Batch, operations: unknown, keyspaceOf: Keyspac
   try {
     for (; index < list.length; index++) {
       const given = list[index]
-      if (typeof given !== "object" || given === null) throw new InvalidBatch({ index, detail: `it is ${describeType(given)}. Use { type, key, … }.` })
+      if (typeof given !== "object" || given === null)
+        throw new InvalidBatch({ index, detail: `it is ${describeType(given)}. Use { type, key, … }.` })
       const operation: Unchecked = given
       const name = operation.keyspace
       let keyspace = ownKeyspace
@@ -67,7 +69,8 @@ export const normalise = (batch: Batch, operations: unknown, keyspaceOf: Keyspac
     }
   } catch (e) {
     if (e instanceof InvalidKey) throw new InvalidKey({ reason: e.reason, lengthBytes: e.lengthBytes, found: e.found, index })
-    if (e instanceof InvalidValue) throw new InvalidValue({ reason: e.reason, lengthBytes: e.lengthBytes, bytesMax: e.bytesMax, found: e.found, index })
+    if (e instanceof InvalidValue)
+      throw new InvalidValue({ reason: e.reason, lengthBytes: e.lengthBytes, bytesMax: e.bytesMax, found: e.found, index })
     if (e instanceof InvalidRange) throw new InvalidBatch({ index, detail: e.detail })
     throw e
   }

@@ -103,7 +103,7 @@ export class ValueCache {
   /** `getBytes` decoded as UTF-8. The text is kept, so that the next call only looks it up. */
   getText(keyspace: number, key: string, snapshot: number, timeMs: number): string | undefined {
     const slot = this.find(keyspace, key, snapshot, timeMs)
-    return slot < 0 ? undefined : this.texts[slot] ?? this.decode(slot)
+    return slot < 0 ? undefined : (this.texts[slot] ?? this.decode(slot))
   }
 
   has(keyspace: number, key: string, snapshot: number, timeMs: number): boolean {
@@ -184,8 +184,11 @@ export class ValueCache {
       const validFrom = entries[at + validFromField]!
       const expiresAt = entries[at + expiresAtField]!
       if (
-        validFrom <= snapshot && validFrom >= this.buckets[entries[at + bucketField]!]! && validFrom >= owner.floor && validFrom >= this.floor
-        && (expiresAt === 0 || expiresAt > timeMs)
+        validFrom <= snapshot &&
+        validFrom >= this.buckets[entries[at + bucketField]!]! &&
+        validFrom >= owner.floor &&
+        validFrom >= this.floor &&
+        (expiresAt === 0 || expiresAt > timeMs)
       ) {
         this.hits++
         this.referenced[slot] = 1
@@ -205,7 +208,7 @@ export class ValueCache {
   private keyspace(id: number): KeyspaceEntries {
     if (id === this.lastKeyspace) return this.last
     let found = this.keyspaces.get(id)
-    if (found === undefined) this.keyspaces.set(id, found = { slots: new Map(), floor: 0 })
+    if (found === undefined) this.keyspaces.set(id, (found = { slots: new Map(), floor: 0 }))
     this.lastKeyspace = id
     this.last = found
     return found
@@ -236,7 +239,15 @@ export class ValueCache {
   }
 
   private store(
-    owner: KeyspaceEntries, key: string, bucket: number, weight: number, validFrom: number, bytes: Uint8Array, start: number, end: number, expiresAt: number
+    owner: KeyspaceEntries,
+    key: string,
+    bucket: number,
+    weight: number,
+    validFrom: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    expiresAt: number
   ): void {
     const slot = this.freeSlots.pop() ?? this.slotCount++
     if (slot >= this.referenced.length) this.grow()

@@ -103,4 +103,5 @@ export const splitMerge = (plan: MergePlan, count: number): ReadonlyArray<KeyRan
 }
 
 /** The span of the tables of a plan's inputs. */
-export const spanOfInputs = (inputs: ReadonlyArray<{ readonly tables: ReadonlyArray<KeySpan> }>): KeySpan => hullOf(inputs.flatMap((input) => input.tables))
+export const spanOfInputs = (inputs: ReadonlyArray<{ readonly tables: ReadonlyArray<KeySpan> }>): KeySpan =>
+  hullOf(inputs.flatMap((input) => input.tables))

@@ -33,10 +33,11 @@ export const successor = (place: KeyPlace): KeyPlace => {
 }
 
 /** The inclusive bound of everything before the exclusive `end`: exact where `end` is a successor, else `end` itself. */
-export const inclusiveEnd = (end: Uint8Array): Uint8Array => end[end.length - 1] === 0 ? end.subarray(0, end.length - 1) : end
+export const inclusiveEnd = (end: Uint8Array): Uint8Array => (end[end.length - 1] === 0 ? end.subarray(0, end.length - 1) : end)
 
 /** Touching counts: a bound may be the exclusive end of a range tombstone, and taking a neighbour along is never wrong. */
-export const spansOverlap = (a: KeySpan, b: KeySpan): boolean => comparePlaces(a.smallest, b.largest) <= 0 && comparePlaces(b.smallest, a.largest) <= 0
+export const spansOverlap = (a: KeySpan, b: KeySpan): boolean =>
+  comparePlaces(a.smallest, b.largest) <= 0 && comparePlaces(b.smallest, a.largest) <= 0
 
 export const spanInRange = (span: KeySpan, range: KeyRange): boolean =>
   (range.from === undefined || comparePlaces(span.largest, range.from) >= 0) && (range.to === undefined || comparePlaces(span.smallest, range.to) < 0)

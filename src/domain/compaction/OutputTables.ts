@@ -55,7 +55,12 @@ export class OutputTables {
   #grandparentBytes = 0
 
   constructor(
-    options: OutputTablesOptions, provenance: TableProvenance, policy: OutputPolicy, tools: JobTools, ids: OutputIds, carry: TombstoneCarry
+    options: OutputTablesOptions,
+    provenance: TableProvenance,
+    policy: OutputPolicy,
+    tools: JobTools,
+    ids: OutputIds,
+    carry: TombstoneCarry
   ) {
     this.#options = options
     this.#provenance = provenance
@@ -79,12 +84,22 @@ export class OutputTables {
 
   /** Adds the entry at the cursor, with the sequence and value given. */
   add(entry: EntryCursor, sequence: number, isPointer: boolean, valueBytes: Uint8Array, valueStart: number, valueEnd: number): void {
-    const builder = this.#builder ??= this.#open()
+    const builder = (this.#builder ??= this.#open())
     this.#keyspace = entry.keyspace
     this.entriesWritten++
     if (sequence === 0 && entry.sequence !== 0) this.sequencesElided++
     builder.add(
-      entry.keyspace, entry.keyBytes, entry.keyStart, entry.keyEnd, sequence, entry.kind, entry.expiresAt, isPointer, valueBytes, valueStart, valueEnd
+      entry.keyspace,
+      entry.keyBytes,
+      entry.keyStart,
+      entry.keyEnd,
+      sequence,
+      entry.kind,
+      entry.expiresAt,
+      isPointer,
+      valueBytes,
+      valueStart,
+      valueEnd
     )
   }
 
@@ -141,7 +156,14 @@ export class OutputTables {
     const { blockBytes, codec, hashSeed, uuid } = this.#policy
     const { crc32, codecs } = this.#tools
     return new TableBuilder({
-      crc32, codec: codecs.get(codec), uuid, fileId: this.#fileId, level: this.#options.level, hashSeed, blockBytes, ...this.#provenance
+      crc32,
+      codec: codecs.get(codec),
+      uuid,
+      fileId: this.#fileId,
+      level: this.#options.level,
+      hashSeed,
+      blockBytes,
+      ...this.#provenance
     })
   }
 }

@@ -44,7 +44,11 @@ export class TombstoneCarry {
     this.hasAny = fragments.length > 0
   }
 
-  #keptOf(fragment: TombstoneFragment, all: StripesByKeyspace, isAtBottom: (keyspace: number, start: Uint8Array, end: Uint8Array) => boolean): Array<number> {
+  #keptOf(
+    fragment: TombstoneFragment,
+    all: StripesByKeyspace,
+    isAtBottom: (keyspace: number, start: Uint8Array, end: Uint8Array) => boolean
+  ): Array<number> {
     const stripes = all.of(fragment.keyspace)
     const kept: Array<number> = []
     if (stripes.isDropped) return kept

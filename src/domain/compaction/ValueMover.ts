@@ -25,7 +25,11 @@ export class ValueMover implements ValuePlacer {
   }
 
   wants(entry: EntryCursor): boolean {
-    return entry.isPointer && this.#fileBytes.size > 0 && this.#fileBytes.has(decodeValuePointer(entry.valueBytes, entry.valueStart, entry.valueEnd).fileId)
+    return (
+      entry.isPointer &&
+      this.#fileBytes.size > 0 &&
+      this.#fileBytes.has(decodeValuePointer(entry.valueBytes, entry.valueStart, entry.valueEnd).fileId)
+    )
   }
 
   *place(entry: EntryCursor): StepMachine<Uint8Array> {

@@ -61,7 +61,11 @@ export function* compactionJob(spec: CompactionSpec, tools: JobTools): StepMachi
   const carry = new TombstoneCarry([...tombstones.fragments()], stripes, (keyspace, start, end) => deeper.isRangeAtBottom(keyspace, start, end))
   const output = new OutputTables(
     { level: targetLevel, cutsKeyspaces: true, bytesMax: policy.tableBytesMax, grandparents: spec.grandparents },
-    { createdAtMs: spec.nowMs, replaced: [...replaced] }, policy, tools, ids, carry
+    { createdAtMs: spec.nowMs, replaced: [...replaced] },
+    policy,
+    tools,
+    ids,
+    carry
   )
   const values = new OutputValues(policy, tools, ids)
   const mover = new ValueMover(spec.rewriteValueFiles, values, reads, tools.crc32)

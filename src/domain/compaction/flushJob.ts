@@ -22,7 +22,8 @@ const none = new Uint8Array(0)
 /** Whether there are at most `most` keyspaces: one seek for each. */
 const hasFewKeyspaces = (cursor: EntryCursor, fragments: ReadonlyArray<TombstoneFragment>, most: number): boolean => {
   const found = new Set(fragments.map((fragment) => fragment.keyspace))
-  for (cursor.seekFirst(); cursor.state === CursorState.atEntry && found.size <= most; cursor.seek(cursor.keyspace + 1, none, sequenceMax)) found.add(cursor.keyspace)
+  for (cursor.seekFirst(); cursor.state === CursorState.atEntry && found.size <= most; cursor.seek(cursor.keyspace + 1, none, sequenceMax))
+    found.add(cursor.keyspace)
   return found.size <= most
 }
 
@@ -44,9 +45,19 @@ export function* flushJob(spec: FlushSpec, tools: JobTools): StepMachine<FlushRe
   const cursor = mergeCursors(readers.map((reader) => reader.cursor()))
   const ids = new OutputIds(spec.outputIds)
   const values = new OutputValues(policy, tools, ids)
-  const output = new OutputTables({
-    level: 0, cutsKeyspaces: hasFewKeyspaces(cursor, fragments, policy.flushTablesMax), bytesMax: Infinity, grandparents: []
-  }, { createdAtMs: spec.nowMs, replaced: [] }, policy, tools, ids, carry)
+  const output = new OutputTables(
+    {
+      level: 0,
+      cutsKeyspaces: hasFewKeyspaces(cursor, fragments, policy.flushTablesMax),
+      bytesMax: Infinity,
+      grandparents: []
+    },
+    { createdAtMs: spec.nowMs, replaced: [] },
+    policy,
+    tools,
+    ids,
+    carry
+  )
   const entriesRead = yield* mergeRun({
     cursor,
     range: {},

@@ -57,7 +57,9 @@ export function* mergeRun({ block, cursor, output, range, rule, values }: MergeR
       if (to !== undefined && (cursor.keyspace - to.keyspace || compareRanges(keyBytes, keyStart, keyEnd, to.key, 0, to.key.length)) >= 0) break
       if (output.mustCut(cursor.keyspace, keyBytes, keyStart, keyEnd)) {
         // Directly after the last key, so that a range tombstone cut here ends at a bound that is known to be inclusive.
-        yield* output.endBefore(cursor.keyspace === keyspace ? successor({ keyspace, key: key.subarray(0, keyLength) }) : { keyspace: cursor.keyspace, key: none })
+        yield* output.endBefore(
+          cursor.keyspace === keyspace ? successor({ keyspace, key: key.subarray(0, keyLength) }) : { keyspace: cursor.keyspace, key: none }
+        )
       }
       if (length > key.length) key = new Uint8Array(length * 2)
       for (let i = 0; i < length; i++) key[i] = keyBytes[keyStart + i]!

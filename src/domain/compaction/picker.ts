@@ -90,7 +90,8 @@ class Picker<T extends TableSummary> {
     this.#stripes = new StripesByKeyspace(state.snapshots, state.horizons)
     this.#clusters = clustersOf(this.#level(0))
     for (const level of state.levels) {
-      for (const table of level) for (const ref of table.valueRefs) this.#liveBytes.set(ref.fileId, (this.#liveBytes.get(ref.fileId) ?? 0) + ref.bytes)
+      for (const table of level)
+        for (const ref of table.valueRefs) this.#liveBytes.set(ref.fileId, (this.#liveBytes.get(ref.fileId) ?? 0) + ref.bytes)
     }
     for (const file of state.valueFiles) {
       const live = this.#liveBytes.get(file.fileId)
@@ -121,7 +122,8 @@ class Picker<T extends TableSummary> {
     this.#state.levels.forEach((level, index) => {
       for (const table of level) {
         const keyspace = table.smallest.keyspace
-        if (keyspace === table.largest.keyspace && this.#stripes.of(keyspace).isDropped && !this.#isBusy(table.fileId)) tables.push({ level: index, table })
+        if (keyspace === table.largest.keyspace && this.#stripes.of(keyspace).isDropped && !this.#isBusy(table.fileId))
+          tables.push({ level: index, table })
       }
     })
     const valueFiles = this.#state.valueFiles.filter((file) => !this.#liveBytes.has(file.fileId) && !this.#isBusy(file.fileId))
@@ -133,9 +135,10 @@ class Picker<T extends TableSummary> {
     const scores: Array<{ readonly level: number; readonly score: number }> = []
     for (let level = 0; level < levelCount - 1; level++) {
       const idle = this.#level(level).filter((table) => !this.#isBusy(table.fileId))
-      const score = level === 0
-        ? Math.max(idle.length / 4, ...this.#clusters.map((cluster) => cluster.length)) / levelZeroTables
-        : bytesOf(idle) / (baseLevelBytes * levelFactor ** (level - 1))
+      const score =
+        level === 0
+          ? Math.max(idle.length / 4, ...this.#clusters.map((cluster) => cluster.length)) / levelZeroTables
+          : bytesOf(idle) / (baseLevelBytes * levelFactor ** (level - 1))
       if (score >= 1) scores.push({ level, score })
     }
     scores.sort((a, b) => b.score - a.score)
@@ -179,7 +182,14 @@ class Picker<T extends TableSummary> {
       return this.#free({ type: "move", reason, tables, fromLevel: level, targetLevel: target, ...span })
     }
     const upper = level === 0 ? tables : this.#expanded(level, tables, lower)
-    return this.#merge([{ level, tables: upper }, { level: target, tables: lower }], target, reason)
+    return this.#merge(
+      [
+        { level, tables: upper },
+        { level: target, tables: lower }
+      ],
+      target,
+      reason
+    )
   }
 
   /** Takes along what lies within the reach of `lower` anyway. */
@@ -193,12 +203,13 @@ class Picker<T extends TableSummary> {
 
   #isMovable(tables: ReadonlyArray<T>, target: number): boolean {
     const below = this.#level(target + 1)
-    return tables.every((table, index) =>
-      // A table of several keyspaces stays in level 0 as it is; so do tables that overlap each other.
-      table.smallest.keyspace === table.largest.keyspace &&
-      !tables.some((other, at) => at !== index && spansOverlap(other, table)) &&
-      !table.valueRefs.some((ref) => this.#dying.has(ref.fileId)) &&
-      bytesOf(overlapping(below, table)) <= this.#options.grandparentBytesMax
+    return tables.every(
+      (table, index) =>
+        // A table of several keyspaces stays in level 0 as it is; so do tables that overlap each other.
+        table.smallest.keyspace === table.largest.keyspace &&
+        !tables.some((other, at) => at !== index && spansOverlap(other, table)) &&
+        !table.valueRefs.some((ref) => this.#dying.has(ref.fileId)) &&
+        bytesOf(overlapping(below, table)) <= this.#options.grandparentBytesMax
     )
   }
 
@@ -229,10 +240,14 @@ class Picker<T extends TableSummary> {
       for (const table of this.#level(level)) {
         const deletes = table.deleteCount + table.rangeTombstoneCount
         if (deletes === 0 || deletes <= (table.entryCount + table.rangeTombstoneCount) * this.#options.deleteRatioMax) continue
-        const plan = level === 0 ? this.#levelZero("tombstones", (cluster) => cluster.includes(table))
-          : this.#hasDeeper(level, table) ? this.#down(level, [table], "tombstones")
-          : table.largestSequence <= this.#lowestStripe(table) ? this.#merge([{ level, tables: [table] }], level, "tombstones")
-          : undefined
+        const plan =
+          level === 0
+            ? this.#levelZero("tombstones", (cluster) => cluster.includes(table))
+            : this.#hasDeeper(level, table)
+              ? this.#down(level, [table], "tombstones")
+              : table.largestSequence <= this.#lowestStripe(table)
+                ? this.#merge([{ level, tables: [table] }], level, "tombstones")
+                : undefined
         if (plan !== undefined) return plan
       }
     }
@@ -254,7 +269,10 @@ class Picker<T extends TableSummary> {
       for (let level = 0; level < this.#state.levels.length; level++) {
         for (const table of this.#level(level)) {
           if (!table.valueRefs.some((ref) => ref.fileId === file.fileId)) continue
-          const plan = level === 0 ? this.#levelZero("valueFiles", (cluster) => cluster.includes(table)) : this.#merge([{ level, tables: [table] }], level, "valueFiles")
+          const plan =
+            level === 0
+              ? this.#levelZero("valueFiles", (cluster) => cluster.includes(table))
+              : this.#merge([{ level, tables: [table] }], level, "valueFiles")
           if (plan !== undefined) return plan
         }
       }
@@ -274,19 +292,32 @@ class Picker<T extends TableSummary> {
       chosen = levels.map((tables) => overlapping(tables, span))
       now = chosen.reduce((sum, tables) => sum + tables.length, 0)
     }
-    const target = Math.max(1, chosen.findLastIndex((tables) => tables.length > 0))
-    return this.#merge(chosen.map((tables, level) => ({ level, tables })), target, "manual") ?? "busy"
+    const target = Math.max(
+      1,
+      chosen.findLastIndex((tables) => tables.length > 0)
+    )
+    return (
+      this.#merge(
+        chosen.map((tables, level) => ({ level, tables })),
+        target,
+        "manual"
+      ) ?? "busy"
+    )
   }
 }
 
 /** The next thing to do, or undefined when all is well or everything worth doing conflicts with what runs. */
-export const pickCompaction = <T extends TableSummary>(state: PickerState<T>, options: PickerOptions = defaultPickerOptions): CompactionPlan<T> | undefined =>
-  new Picker(state, options).pick()
+export const pickCompaction = <T extends TableSummary>(
+  state: PickerState<T>,
+  options: PickerOptions = defaultPickerOptions
+): CompactionPlan<T> | undefined => new Picker(state, options).pick()
 
 /**
  * Everything that touches `range`, from all levels, into the deepest level any of it lies in (at least level 1). Undefined when there is nothing; "busy" when running jobs
  * hold some of it: ask again when one of them ends.
  */
 export const pickManual = <T extends TableSummary>(
-  state: PickerState<T>, range: KeyRange = {}, options: PickerOptions = defaultPickerOptions
+  state: PickerState<T>,
+  range: KeyRange = {},
+  options: PickerOptions = defaultPickerOptions
 ): MergePlan<T> | "busy" | undefined => new Picker(state, options).manual(range)

@@ -86,7 +86,10 @@ export class StripesByKeyspace {
   of(keyspace: number): Stripes {
     let stripes = this.#known.get(keyspace)
     if (stripes === undefined) {
-      stripes = new Stripes(this.#snapshots, this.#horizons.find((horizon) => horizon.keyspace === keyspace))
+      stripes = new Stripes(
+        this.#snapshots,
+        this.#horizons.find((horizon) => horizon.keyspace === keyspace)
+      )
       this.#known.set(keyspace, stripes)
     }
     return stripes

@@ -50,10 +50,14 @@ const boundBytes = (name: string, bound: unknown): Uint8Array | undefined => {
   } catch (e) {
     if (!(e instanceof InvalidKey)) throw e
     switch (e.reason) {
-      case "Empty": return new Uint8Array(0)
-      case "TooLong": throw new InvalidRange({ detail: `${name} is longer than any key can be.` })
-      case "LoneSurrogate": throw new InvalidRange({ detail: `${name} holds a lone surrogate, which has no UTF-8 form.` })
-      case "WrongType": throw new InvalidRange({ detail: `${name} is ${e.found}. Use a string or a Uint8Array.` })
+      case "Empty":
+        return new Uint8Array(0)
+      case "TooLong":
+        throw new InvalidRange({ detail: `${name} is longer than any key can be.` })
+      case "LoneSurrogate":
+        throw new InvalidRange({ detail: `${name} holds a lone surrogate, which has no UTF-8 form.` })
+      case "WrongType":
+        throw new InvalidRange({ detail: `${name} is ${e.found}. Use a string or a Uint8Array.` })
     }
   }
   return encoder.bytes.slice(encoder.start, encoder.end)
@@ -78,7 +82,9 @@ export const keyBounds = (range: unknown): KeyBounds => {
   for (const name in range) {
     if (fields.includes(name)) continue
     const meant = didYouMean(name, fields)
-    throw new InvalidRange({ detail: `${JSON.stringify(name)} is unknown${meant === undefined ? `; use ${fields.join(", ")}` : `; did you mean ${meant}?`}` })
+    throw new InvalidRange({
+      detail: `${JSON.stringify(name)} is unknown${meant === undefined ? `; use ${fields.join(", ")}` : `; did you mean ${meant}?`}`
+    })
   }
   const given: { readonly [name: string]: unknown } = { ...range }
   const gt = boundBytes("gt", given["gt"])

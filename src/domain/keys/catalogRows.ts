@@ -13,7 +13,7 @@ export const keyspaceRowKey = (nameUtf8: Uint8Array): Uint8Array => {
 }
 
 /** The name bytes in a row key, or undefined for rows of another kind. A view. */
-export const nameInRowKey = (key: Uint8Array): Uint8Array | undefined => key[0] === prefixKeyspace ? key.subarray(1) : undefined
+export const nameInRowKey = (key: Uint8Array): Uint8Array | undefined => (key[0] === prefixKeyspace ? key.subarray(1) : undefined)
 
 export const encodeId = (id: number): Uint8Array => new Uint8Array([id >>> 24, id >>> 16, id >>> 8, id])
 

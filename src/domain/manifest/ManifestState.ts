@@ -60,7 +60,8 @@ export const snapshotOf = (state: ManifestState): ManifestSnapshot => ({
   dropKeyspaces: pairs(state.droppedKeyspaces)
 })
 
-const pairs = (map: ReadonlyMap<number, number>): ReadonlyArray<KeyspaceSequence> => Array.from(map, ([keyspace, sequence]) => ({ keyspace, sequence }))
+const pairs = (map: ReadonlyMap<number, number>): ReadonlyArray<KeyspaceSequence> =>
+  Array.from(map, ([keyspace, sequence]) => ({ keyspace, sequence }))
 
 /**
  * The state after one more edit. Throws `Damage` "Malformed" for an edit that does not fit: a file removed that is not there, an id used twice or beyond
@@ -121,16 +122,19 @@ export const applyToDraft = (draft: StateDraft, edit: ManifestEdit, path: string
   for (const table of edit.addTables ?? []) {
     demand(comparePlaces(table.smallest, table.largest) <= 0, `bounds of table ${table.fileId}`)
     demand(table.smallestSequence <= table.largestSequence && table.largestSequence <= draft.sequencesThrough, `sequences of table ${table.fileId}`)
-    for (const ref of table.valueRefs) demand(draft.valueFiles.has(ref.fileId), `table ${table.fileId} refers to value file ${ref.fileId}, which is not there`)
+    for (const ref of table.valueRefs)
+      demand(draft.valueFiles.has(ref.fileId), `table ${table.fileId} refers to value file ${ref.fileId}, which is not there`)
   }
   if (edit.removeValueFiles !== undefined) {
     for (const table of draft.tables.values()) {
-      for (const ref of table.valueRefs) demand(draft.valueFiles.has(ref.fileId), `value file ${ref.fileId} is removed, but table ${table.fileId} refers to it`)
+      for (const ref of table.valueRefs)
+        demand(draft.valueFiles.has(ref.fileId), `value file ${ref.fileId} is removed, but table ${table.fileId} refers to it`)
     }
   }
   for (const { basePosition, fileId, ...sealed } of edit.sealSegments ?? []) {
     const segment = draft.segments.get(fileId)
-    if (segment === undefined || segment.sealed !== undefined) throw new Damage(path, offset, "Malformed", `segment ${fileId} is not there to be sealed`)
+    if (segment === undefined || segment.sealed !== undefined)
+      throw new Damage(path, offset, "Malformed", `segment ${fileId} is not there to be sealed`)
     demand(segment.basePosition === undefined || segment.basePosition === basePosition, `segment ${fileId} is sealed with another base`)
     draft.segments.set(fileId, { ...segment, basePosition, sealed })
   }

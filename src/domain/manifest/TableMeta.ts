@@ -56,7 +56,18 @@ export const readTableMeta = (reader: ByteReader): TableMeta => {
   const valueRefs: Array<ValueRef> = []
   for (let left = reader.varint(); left > 0; left--) valueRefs.push({ fileId: reader.varint(), bytes: reader.varint() })
   return {
-    fileId, level, fileBytes, smallest, largest, smallestSequence, largestSequence, entryCount, deleteCount, rangeTombstoneCount, root, valueRefs
+    fileId,
+    level,
+    fileBytes,
+    smallest,
+    largest,
+    smallestSequence,
+    largestSequence,
+    entryCount,
+    deleteCount,
+    rangeTombstoneCount,
+    root,
+    valueRefs
   }
 }
 

@@ -97,7 +97,8 @@ export const readManifest = (crc32: Crc32, path: string, bytes: Uint8Array, acce
     if (record === undefined || record.previousSum !== lastSum) break
     const edit = decodeEdit(path, lengthBytes, bytes.subarray(lengthBytes + manifestRecordHeaderBytes, lengthBytes + record.length))
     const isHead = state === undefined
-    if (record.type !== (isHead ? RecordType.snapshot : RecordType.edit)) throw new Damage(path, lengthBytes, "Malformed", `record type ${record.type}`)
+    if (record.type !== (isHead ? RecordType.snapshot : RecordType.edit))
+      throw new Damage(path, lengthBytes, "Malformed", `record type ${record.type}`)
     if ((edit.identity !== undefined) !== isHead) throw new Damage(path, lengthBytes, "Malformed", "an identity, or none, out of place")
     if (edit.identity !== undefined) state = draftOf(blankState(edit.identity))
     applyToDraft(state!, edit, path, lengthBytes)
@@ -133,7 +134,10 @@ const recordAt = (crc32: Crc32, bytes: Uint8Array, offset: number): Record | und
 }
 
 const readHeader = (
-  crc32: Crc32, path: string, bytes: Uint8Array, access: "read" | "write"
+  crc32: Crc32,
+  path: string,
+  bytes: Uint8Array,
+  access: "read" | "write"
 ): { readonly fileId: number; readonly sum: number; readonly uuid: Uint8Array } => {
   if (bytes.length < manifestAlignment) throw new Damage(path, 0, "Truncated", `${bytes.length} bytes`)
   for (let i = 0; i < manifestMagic.length; i++) if (bytes[i] !== manifestMagic[i]) throw new Damage(path, 0, "BadMagic")

@@ -18,10 +18,7 @@ interface Child {
 const compareChildren = (a: Child, b: Child): number => {
   const x = a.cursor
   const y = b.cursor
-  const d = compareInternal(
-    x.keyspace, x.keyBytes, x.keyStart, x.keyEnd, x.sequence,
-    y.keyspace, y.keyBytes, y.keyStart, y.keyEnd, y.sequence
-  )
+  const d = compareInternal(x.keyspace, x.keyBytes, x.keyStart, x.keyEnd, x.sequence, y.keyspace, y.keyBytes, y.keyStart, y.keyEnd, y.sequence)
   return d !== 0 ? d : a.rank - b.rank
 }
 
@@ -159,10 +156,20 @@ export class MergeCursor extends CurrentEntry implements EntryCursor {
     const cursor = child.cursor
     const turn = child.turn
     child.turn = Turn.none
-    const equal = cursor.state === CursorState.atEntry && compareInternal(
-      cursor.keyspace, cursor.keyBytes, cursor.keyStart, cursor.keyEnd, cursor.sequence,
-      this.#turnKeyspace, this.#turnKey, 0, this.#turnKey.length, this.#turnSequence
-    ) === 0
+    const equal =
+      cursor.state === CursorState.atEntry &&
+      compareInternal(
+        cursor.keyspace,
+        cursor.keyBytes,
+        cursor.keyStart,
+        cursor.keyEnd,
+        cursor.sequence,
+        this.#turnKeyspace,
+        this.#turnKey,
+        0,
+        this.#turnKey.length,
+        this.#turnSequence
+      ) === 0
     if (turn === Turn.skipEqual) {
       if (equal) cursor.next()
     } else if (!equal) {
@@ -210,4 +217,4 @@ export class MergeCursor extends CurrentEntry implements EntryCursor {
 }
 
 /** The sources as one cursor; a single source is its own merge. */
-export const mergeCursors = (sources: ReadonlyArray<EntryCursor>): EntryCursor => sources.length === 1 ? sources[0]! : new MergeCursor(sources)
+export const mergeCursors = (sources: ReadonlyArray<EntryCursor>): EntryCursor => (sources.length === 1 ? sources[0]! : new MergeCursor(sources))

@@ -86,7 +86,7 @@ export class VisibleCursor {
     this.#source = source
     this.#keyspace = options.keyspace
     // x‖00 is the direct successor of x in byte order: every bound becomes [low, high).
-    this.#low = bounds.gt !== undefined ? successor(bounds.gt) : bounds.gte ?? none
+    this.#low = bounds.gt !== undefined ? successor(bounds.gt) : (bounds.gte ?? none)
     this.#high = bounds.lt ?? (bounds.lte !== undefined ? successor(bounds.lte) : undefined)
     this.#snapshot = options.sequence
     this.#timeMs = options.timeMs
@@ -118,18 +118,18 @@ export class VisibleCursor {
   #end(): CursorState {
     this.#done = true
     this.need = undefined
-    return this.state = CursorState.atEnd
+    return (this.state = CursorState.atEnd)
   }
 
   #wait(): CursorState {
     this.need = this.#source.need
-    return this.state = CursorState.needsBlock
+    return (this.state = CursorState.needsBlock)
   }
 
   #emit(): CursorState {
     this.need = undefined
     this.#left--
-    return this.state = CursorState.atEntry
+    return (this.state = CursorState.atEntry)
   }
 
   #forward(): CursorState {

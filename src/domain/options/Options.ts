@@ -110,7 +110,11 @@ interface Spec<A> {
   readonly default: A | undefined
 }
 
-const spec = <A>(schema: Schema.Schema<A>, expects: string, fallback: A | undefined): Spec<A> => ({ accepts: Schema.is(schema), expects, default: fallback })
+const spec = <A>(schema: Schema.Schema<A>, expects: string, fallback: A | undefined): Spec<A> => ({
+  accepts: Schema.is(schema),
+  expects,
+  default: fallback
+})
 
 const integer = (minimum: number, maximum: number, fallback: number | undefined): Spec<number> =>
   spec(Schema.Int.check(Schema.isBetween({ minimum, maximum })), `a whole number from ${minimum} to ${maximum}`, fallback)
@@ -120,7 +124,8 @@ const oneOf = <const A extends ReadonlyArray<string>>(literals: A, fallback: A[n
 
 const leaseMsMax = Duration.toMillis(Duration.days(365))
 
-const toMs = (input: unknown): number => Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+const toMs = (input: unknown): number =>
+  Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
 
 const isLease = Schema.makeFilter((input: unknown) => {
   const ms = toMs(input)
@@ -151,7 +156,11 @@ export const optionSpecs = {
   levelBytesBase: integer(64 * kib, 1024 * gib, 64 * mib),
   levelBytesFactor: integer(2, 100, 10),
   maxTransactions: integer(1, 1_000_000, 10_000),
-  snapshotLease: spec(Schema.Unknown.check(isLease), "a duration from 1 millisecond to 365 days (a number of milliseconds, \"5 minutes\", a Duration)", 600_000 as unknown)
+  snapshotLease: spec(
+    Schema.Unknown.check(isLease),
+    'a duration from 1 millisecond to 365 days (a number of milliseconds, "5 minutes", a Duration)',
+    600_000 as unknown
+  )
 } satisfies { readonly [K in keyof Options]-?: Spec<unknown> | Spec<Exclude<Options[K], undefined>> }
 
 const optionNames = Object.keys(optionSpecs)
@@ -173,7 +182,9 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
   for (const name of Object.keys(given)) {
     if (Object.hasOwn(optionSpecs, name)) continue
     const meant = didYouMean(name, optionNames)
-    problems.push(`${JSON.stringify(name)} is not an option${meant === undefined ? `; the options are ${optionNames.join(", ")}` : `; did you mean ${meant}?`}`)
+    problems.push(
+      `${JSON.stringify(name)} is not an option${meant === undefined ? `; the options are ${optionNames.join(", ")}` : `; did you mean ${meant}?`}`
+    )
   }
   const read = <A>(name: keyof Options, one: Spec<A>, fallback: A): A => {
     const value = given[name]
@@ -214,7 +225,8 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
   }
   const atMost = (small: keyof ResolvedOptions, large: keyof ResolvedOptions): void => {
     // A default that stands in for a refused option says nothing about what the caller meant.
-    if (!refused.has(small) && !refused.has(large) && resolved[small] > resolved[large]) problems.push(`${small} (${resolved[small]}) must not be above ${large} (${resolved[large]})`)
+    if (!refused.has(small) && !refused.has(large) && resolved[small] > resolved[large])
+      problems.push(`${small} (${resolved[small]}) must not be above ${large} (${resolved[large]})`)
   }
   atMost("valueCacheBytes", "cacheBytes")
   atMost("valueBytesMax", "batchBytesMax")

@@ -58,7 +58,8 @@ export class BloomFilter {
   mayContain(hash: number): boolean {
     const words = this.#words
     const at = Math.floor((hash >>> 0) * this.#blocksPerHash) * 8
-    return ((words[at]! >>> (Math.imul(hash, 0x47b6137b) >>> 27)) & 1) !== 0 &&
+    return (
+      ((words[at]! >>> (Math.imul(hash, 0x47b6137b) >>> 27)) & 1) !== 0 &&
       ((words[at + 1]! >>> (Math.imul(hash, 0x44974d91) >>> 27)) & 1) !== 0 &&
       ((words[at + 2]! >>> (Math.imul(hash, 0x8824ad5b) >>> 27)) & 1) !== 0 &&
       ((words[at + 3]! >>> (Math.imul(hash, 0xa2b7289d) >>> 27)) & 1) !== 0 &&
@@ -66,5 +67,6 @@ export class BloomFilter {
       ((words[at + 5]! >>> (Math.imul(hash, 0x2df1424b) >>> 27)) & 1) !== 0 &&
       ((words[at + 6]! >>> (Math.imul(hash, 0x9efc4947) >>> 27)) & 1) !== 0 &&
       ((words[at + 7]! >>> (Math.imul(hash, 0x5c6bfb31) >>> 27)) & 1) !== 0
+    )
   }
 }

@@ -50,7 +50,17 @@ export class FenceIndex {
   }
 
   /** False when the leaf does not follow its predecessor in file or order. */
-  add(keyspace: number, fence: Uint8Array, fenceLength: number, sequence: number, offset: number, storedLength: number, rawLength: number, codec: number, sum: number): boolean {
+  add(
+    keyspace: number,
+    fence: Uint8Array,
+    fenceLength: number,
+    sequence: number,
+    offset: number,
+    storedLength: number,
+    rawLength: number,
+    codec: number,
+    sum: number
+  ): boolean {
     const leaf = this.leafCount
     if (leaf > 0 && this.#offsets[leaf] !== offset) return false
     if (keyspace !== this.#runKeyspace) {
@@ -102,7 +112,8 @@ export class FenceIndex {
       const n = Math.min(this.#fenceAt[first + 2]! - prefixAt, this.#fenceAt[end]! - this.#fenceAt[end - 1]!)
       while (prefixLength < n && arena[prefixAt + prefixLength] === arena[this.#fenceAt[end - 1]! + prefixLength]) prefixLength++
     }
-    for (let leaf = first + 1; leaf < end; leaf++) this.#numbers[leaf] = numberAt(arena, this.#fenceAt[leaf]! + prefixLength, this.#fenceAt[leaf + 1]!)
+    for (let leaf = first + 1; leaf < end; leaf++)
+      this.#numbers[leaf] = numberAt(arena, this.#fenceAt[leaf]! + prefixLength, this.#fenceAt[leaf + 1]!)
     let radix: Uint32Array | undefined
     let shift = 32
     if (end - first >= radixLeavesMin) {
@@ -207,7 +218,11 @@ export class FenceIndex {
 
   /** True when versions of this key go on from the leaf before into `leaf`. */
   continues(leaf: number, key: Uint8Array, start: number, end: number): boolean {
-    return leaf < this.leafCount && this.fenceSequence(leaf) >= 0 && compareRanges(this.#arena, this.#fenceAt[leaf]!, this.#fenceAt[leaf + 1]!, key, start, end) === 0
+    return (
+      leaf < this.leafCount &&
+      this.fenceSequence(leaf) >= 0 &&
+      compareRanges(this.#arena, this.#fenceAt[leaf]!, this.#fenceAt[leaf + 1]!, key, start, end) === 0
+    )
   }
 
   /** The first leaf of a keyspace at or above `keyspace`; `leafCount` when there is none. */

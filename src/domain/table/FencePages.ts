@@ -33,7 +33,16 @@ export class FencePageWriter {
   bytes = 0
 
   /** `fence` is held until the next call. `sequence` is undefined where the fence stands before all versions of its key. */
-  add(keyspace: number, fence: Uint8Array, sequence: number | undefined, offset: number, storedLength: number, rawLength: number, codec: number, sum: number): void {
+  add(
+    keyspace: number,
+    fence: Uint8Array,
+    sequence: number | undefined,
+    offset: number,
+    storedLength: number,
+    rawLength: number,
+    codec: number,
+    sum: number
+  ): void {
     const isFirst = this.#count === 0
     if (isFirst) {
       this.#firstOffset = offset
@@ -85,7 +94,17 @@ export interface FenceEntry {
 /** Reads a verified page, entry by entry, into one reused object. Throws `MalformedBytes`; answers false when the content contradicts itself. */
 export const readFencePage = (bytes: Uint8Array, leafCount: number, each: (entry: FenceEntry) => boolean): boolean => {
   const reader = new ByteReader(bytes)
-  const entry: FenceEntry = { keyspace: 0, fence: new Uint8Array(256), fenceLength: 0, sequence: -1, offset: reader.varint(), storedLength: 0, rawLength: 0, codec: 0, sum: 0 }
+  const entry: FenceEntry = {
+    keyspace: 0,
+    fence: new Uint8Array(256),
+    fenceLength: 0,
+    sequence: -1,
+    offset: reader.varint(),
+    storedLength: 0,
+    rawLength: 0,
+    codec: 0,
+    sum: 0
+  }
   if (reader.varint() !== leafCount) return false
   for (let i = 0; i < leafCount; i++) {
     const flags = reader.u8()

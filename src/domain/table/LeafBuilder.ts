@@ -33,8 +33,16 @@ export class LeafBuilder {
 
   /** Adds an entry, or returns false when the leaf would grow beyond its size; an empty leaf takes any entry. */
   add(
-    hash: number, key: Uint8Array, keyStart: number, keyEnd: number, sequence: number, flags: number, expiresAt: number,
-    value: Uint8Array, valueStart: number, valueEnd: number
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    sequence: number,
+    flags: number,
+    expiresAt: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number
   ): boolean {
     const keyLength = keyEnd - keyStart
     const valueLength = valueEnd - valueStart

@@ -39,7 +39,12 @@ const sameSequences = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): bool
 /** Adds a fragment; one that continues its predecessor with the same sequences prolongs it. */
 const push = (into: Array<TombstoneFragment>, fragment: TombstoneFragment): void => {
   const last = into[into.length - 1]
-  if (last !== undefined && last.keyspace === fragment.keyspace && compareBytes(last.end, fragment.start) === 0 && sameSequences(last.sequences, fragment.sequences)) {
+  if (
+    last !== undefined &&
+    last.keyspace === fragment.keyspace &&
+    compareBytes(last.end, fragment.start) === 0 &&
+    sameSequences(last.sequences, fragment.sequences)
+  ) {
     into[into.length - 1] = { keyspace: last.keyspace, start: last.start, end: fragment.end, sequences: last.sequences }
   } else {
     into.push(fragment)
@@ -72,7 +77,9 @@ const lowerBound = (active: ReadonlyArray<number>, sequence: number): number => 
  * **Details** A sweep over starts and ends: n log n, plus the output, which is quadratic only where tombstones are nested in each other.
  */
 export const fragment = (tombstones: Iterable<RangeTombstone>): Array<TombstoneFragment> => {
-  const starts = Array.from(tombstones).filter((t) => compareBytes(t.start, t.end) < 0).sort(byStart)
+  const starts = Array.from(tombstones)
+    .filter((t) => compareBytes(t.start, t.end) < 0)
+    .sort(byStart)
   const ends = starts.slice().sort((a, b) => a.keyspace - b.keyspace || compareBytes(a.end, b.end))
   const out: Array<TombstoneFragment> = []
   const active: Array<number> = []
@@ -197,8 +204,8 @@ export class FragmentedTombstones {
     let high = this.count
     while (low < high) {
       const middle = (low + high) >>> 1
-      const d = this.#keyspaces[middle]! - keyspace ||
-        compareRanges(this.#arena, this.#edges[2 * middle]!, this.#edges[2 * middle + 1]!, bytes, start, end)
+      const d =
+        this.#keyspaces[middle]! - keyspace || compareRanges(this.#arena, this.#edges[2 * middle]!, this.#edges[2 * middle + 1]!, bytes, start, end)
       if (d <= 0) low = middle + 1
       else high = middle
     }

@@ -114,8 +114,17 @@ export class TableBuilder {
 
   /** `kind` is put, delete or expire. With `isPointer` the value is an encoded `ValuePointer`. All bytes are copied. */
   add(
-    keyspace: number, keyBytes: Uint8Array, keyStart: number, keyEnd: number, sequence: number, kind: number, expiresAt: number, isPointer: boolean,
-    valueBytes: Uint8Array, valueStart: number, valueEnd: number
+    keyspace: number,
+    keyBytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    sequence: number,
+    kind: number,
+    expiresAt: number,
+    isPointer: boolean,
+    valueBytes: Uint8Array,
+    valueStart: number,
+    valueEnd: number
   ): void {
     const keyLength = keyEnd - keyStart
     const sameKeyspace = keyspace === this.#lastKeyspace
@@ -129,7 +138,8 @@ export class TableBuilder {
     const flags = kind | (sequence === 0 ? 0 : EntryFlag.sequence) | (expiresAt === 0 ? 0 : EntryFlag.expiry) | (isPointer ? EntryFlag.pointer : 0)
     const leaf = this.#leaf
     if (!sameKeyspace && leaf.count > 0) this.#closeLeaf()
-    if (leaf.count > 0 && !leaf.add(this.#hash, keyBytes, keyStart, keyEnd, sequence, flags, expiresAt, valueBytes, valueStart, valueEnd)) this.#closeLeaf()
+    if (leaf.count > 0 && !leaf.add(this.#hash, keyBytes, keyStart, keyEnd, sequence, flags, expiresAt, valueBytes, valueStart, valueEnd))
+      this.#closeLeaf()
     if (leaf.count === 0) {
       leaf.keyspace = keyspace
       this.#fenceSequence = undefined
@@ -178,7 +188,13 @@ export class TableBuilder {
 
   /** About how large the file would be if finished now. */
   get estimatedBytes(): number {
-    return this.#output.position + (this.#leaf.count === 0 ? 0 : this.#leaf.sizeBound) + this.#fences.bytes + Math.ceil((this.#keyCount * this.#filterBitsPerKey) / 8) + 512
+    return (
+      this.#output.position +
+      (this.#leaf.count === 0 ? 0 : this.#leaf.sizeBound) +
+      this.#fences.bytes +
+      Math.ceil((this.#keyCount * this.#filterBitsPerKey) / 8) +
+      512
+    )
   }
 
   /** Where the buffers that `takeOutput` returns next belong. */
@@ -215,9 +231,23 @@ export class TableBuilder {
     this.#output.append(encodeTableFooter(crc32, { uuid, fileId, root }))
     const { smallest, largest, smallestSequence, largestSequence, entryCount, deleteCount, rangeTombstoneCount, valueRefs } = properties
     const position = this.#output.takenPosition
-    const meta: TableMeta | undefined = smallest === undefined || largest === undefined ? undefined : {
-      fileId, level, fileBytes: this.#output.position, smallest, largest, smallestSequence, largestSequence, entryCount, deleteCount, rangeTombstoneCount, root, valueRefs
-    }
+    const meta: TableMeta | undefined =
+      smallest === undefined || largest === undefined
+        ? undefined
+        : {
+            fileId,
+            level,
+            fileBytes: this.#output.position,
+            smallest,
+            largest,
+            smallestSequence,
+            largestSequence,
+            entryCount,
+            deleteCount,
+            rangeTombstoneCount,
+            root,
+            valueRefs
+          }
     return { buffers: this.takeOutput(), position, root, properties, meta }
   }
 
@@ -239,12 +269,27 @@ export class TableBuilder {
       largestIsExclusive = true
     }
     return {
-      uuid, fileId, level, hashSeed: hashSeed >>> 0, createdAtMs: createdAtMs ?? 0,
-      entryCount: this.entryCount, keyCount: this.#keyCount, deleteCount: this.#deleteCount, rangeTombstoneCount, leafCount: this.#leafCount,
-      smallest, largest, largestIsExclusive,
-      smallestSequence: smallest === undefined ? 0 : this.#smallestSequence, largestSequence: this.#largestSequence,
-      keyBytes: this.#keyBytes, valueBytes: this.#valueBytes, firstExpiryMs: this.#firstExpiryMs, lastExpiryMs: this.#lastExpiryMs,
-      blockBytes: this.#blockBytes, filterBitsPerKey: this.#filterBitsPerKey,
+      uuid,
+      fileId,
+      level,
+      hashSeed: hashSeed >>> 0,
+      createdAtMs: createdAtMs ?? 0,
+      entryCount: this.entryCount,
+      keyCount: this.#keyCount,
+      deleteCount: this.#deleteCount,
+      rangeTombstoneCount,
+      leafCount: this.#leafCount,
+      smallest,
+      largest,
+      largestIsExclusive,
+      smallestSequence: smallest === undefined ? 0 : this.#smallestSequence,
+      largestSequence: this.#largestSequence,
+      keyBytes: this.#keyBytes,
+      valueBytes: this.#valueBytes,
+      firstExpiryMs: this.#firstExpiryMs,
+      lastExpiryMs: this.#lastExpiryMs,
+      blockBytes: this.#blockBytes,
+      filterBitsPerKey: this.#filterBitsPerKey,
       replaced: replaced ?? [],
       valueRefs: Array.from(this.#valueRefs, ([valueFileId, bytes]) => ({ fileId: valueFileId, bytes })).sort((a, b) => a.fileId - b.fileId)
     }
@@ -276,7 +321,16 @@ export class TableBuilder {
     const storedLength = compressed === undefined ? raw.length : compressed.length
     if (compressed !== undefined) output.bytes.set(compressed, start)
     const sum = crc32(output.bytes.subarray(start, start + storedLength))
-    this.#fences.add(keyspace, this.#fence, this.#fenceSequence, output.position, storedLength, raw.length, compressed === undefined ? 0 : codec!.id, sum)
+    this.#fences.add(
+      keyspace,
+      this.#fence,
+      this.#fenceSequence,
+      output.position,
+      storedLength,
+      raw.length,
+      compressed === undefined ? 0 : codec!.id,
+      sum
+    )
     output.commit(storedLength)
     this.#leafCount++
   }
@@ -291,7 +345,15 @@ export class TableBuilder {
     const stored = compressed ?? raw
     const offset = this.#output.position
     this.#output.append(stored)
-    return { kind, leafCount, offset, storedLength: stored.length, rawLength: raw.length, codec: compressed === undefined ? 0 : codec!.id, sum: crc32(stored) }
+    return {
+      kind,
+      leafCount,
+      offset,
+      storedLength: stored.length,
+      rawLength: raw.length,
+      codec: compressed === undefined ? 0 : codec!.id,
+      sum: crc32(stored)
+    }
   }
 }
 

@@ -50,9 +50,29 @@ export interface TableProperties {
 
 /** On disk: never renumber, never reuse. */
 const Tag = {
-  uuid: 1, fileId: 2, level: 3, createdAtMs: 4, hashSeed: 5, entryCount: 6, keyCount: 7, deleteCount: 8, rangeTombstoneCount: 9, leafCount: 10,
-  smallest: 11, largest: 12, largestIsExclusive: 13, smallestSequence: 14, largestSequence: 15, keyBytes: 16, valueBytes: 17, firstExpiryMs: 18, lastExpiryMs: 19,
-  blockBytes: 20, filterBitsPerKey: 21, replaced: 22, valueRefs: 23
+  uuid: 1,
+  fileId: 2,
+  level: 3,
+  createdAtMs: 4,
+  hashSeed: 5,
+  entryCount: 6,
+  keyCount: 7,
+  deleteCount: 8,
+  rangeTombstoneCount: 9,
+  leafCount: 10,
+  smallest: 11,
+  largest: 12,
+  largestIsExclusive: 13,
+  smallestSequence: 14,
+  largestSequence: 15,
+  keyBytes: 16,
+  valueBytes: 17,
+  firstExpiryMs: 18,
+  lastExpiryMs: 19,
+  blockBytes: 20,
+  filterBitsPerKey: 21,
+  replaced: 22,
+  valueRefs: 23
 } as const
 
 export const encodeTableProperties = (properties: TableProperties): Uint8Array => {

@@ -83,7 +83,11 @@ export class TableReader {
   readonly #codecs: Codecs
 
   private constructor(
-    opening: TableOpening, properties: TableProperties, tombstones: FragmentedTombstones, filter: BloomFilter | undefined, fences: FenceIndex,
+    opening: TableOpening,
+    properties: TableProperties,
+    tombstones: FragmentedTombstones,
+    filter: BloomFilter | undefined,
+    fences: FenceIndex,
     sections: ReadonlyArray<Section>
   ) {
     this.fileId = opening.fileId
@@ -103,8 +107,14 @@ export class TableReader {
    * Opens a table with synchronous reads. `readExact` returns exactly `length` bytes or throws. Throws `Damage` naming the path and where the damaged block starts.
    */
   static open(
-    crc32: Crc32, codecs: Codecs, fileId: number, path: string, fileBytes: number, root: BlockPointer | undefined,
-    readExact: (offset: number, length: number) => Uint8Array, uuid?: Uint8Array
+    crc32: Crc32,
+    codecs: Codecs,
+    fileId: number,
+    path: string,
+    fileBytes: number,
+    root: BlockPointer | undefined,
+    readExact: (offset: number, length: number) => Uint8Array,
+    uuid?: Uint8Array
   ): TableReader {
     const steps = TableReader.opening({ crc32, codecs, fileId, path, fileBytes, root, uuid })
     let step = steps.next()
@@ -139,9 +149,25 @@ export class TableReader {
       if (kind < SectionKind.fencePage || kind > SectionKind.properties) continue
       const bytes = yield* readBlock(opening, section)
       if (kind === SectionKind.fencePage) {
-        const isGood = guard(path, offset, () => readFencePage(bytes, section.leafCount, (entry) =>
-          entry.offset + entry.storedLength <= fileBytes &&
-          fences.add(entry.keyspace, entry.fence, entry.fenceLength, entry.sequence, entry.offset, entry.storedLength, entry.rawLength, entry.codec, entry.sum)))
+        const isGood = guard(path, offset, () =>
+          readFencePage(
+            bytes,
+            section.leafCount,
+            (entry) =>
+              entry.offset + entry.storedLength <= fileBytes &&
+              fences.add(
+                entry.keyspace,
+                entry.fence,
+                entry.fenceLength,
+                entry.sequence,
+                entry.offset,
+                entry.storedLength,
+                entry.rawLength,
+                entry.codec,
+                entry.sum
+              )
+          )
+        )
         if (!isGood) throw new Damage(path, offset, "Malformed", "fence page")
       } else if (kind === SectionKind.filter) {
         filter = BloomFilter.decode(bytes)
@@ -152,7 +178,8 @@ export class TableReader {
         properties = guard(path, offset, () => decodeTableProperties(bytes))
         // The manifest named this file id: what answers to it under another one is a misplaced file.
         if (properties.fileId !== fileId) throw new Damage(path, offset, "Unexpected", `this is table ${properties.fileId}, not ${fileId}`)
-        if (opening.uuid !== undefined && !sameBytes(opening.uuid, properties.uuid)) throw new Damage(path, offset, "Unexpected", "a table of another database")
+        if (opening.uuid !== undefined && !sameBytes(opening.uuid, properties.uuid))
+          throw new Damage(path, offset, "Unexpected", "a table of another database")
       }
     }
     if (properties === undefined) throw new Damage(path, root.offset, "Malformed", "no properties")
@@ -185,7 +212,15 @@ export class TableReader {
    * Searches the leaf `leaf`, whose content lies at `bytes[start, …)`. `needsBlock`: the versions go on, and the one at `snapshot` is in leaf `result.leaf`.
    */
   searchLeaf(
-    leaf: number, bytes: Uint8Array, start: number, hash: number, key: Uint8Array, keyStart: number, keyEnd: number, snapshot: number, result: LookupResult
+    leaf: number,
+    bytes: Uint8Array,
+    start: number,
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    snapshot: number,
+    result: LookupResult
   ): Lookup {
     const outcome = searchLeaf(bytes, start, leafTag(hash), key, keyStart, keyEnd, snapshot, result)
     if (outcome !== LeafSearch.beyond) {
@@ -202,7 +237,14 @@ export class TableReader {
    * looked at. `needsBlock`: the source has not got leaf `result.leaf`; bring it and ask again.
    */
   get(
-    keyspace: number, hash: number, key: Uint8Array, keyStart: number, keyEnd: number, snapshot: number, source: BlockSource, result: LookupResult
+    keyspace: number,
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    snapshot: number,
+    source: BlockSource,
+    result: LookupResult
   ): Lookup {
     if (this.filter !== undefined && !this.filter.mayContain(hash)) return Lookup.absent
     let leaf = this.fences.find(keyspace, key, keyStart, keyEnd, snapshot)
@@ -234,7 +276,12 @@ export class TableReader {
   leafNeed(leaf: number): LeafNeed {
     const fences = this.fences
     return {
-      tableId: this.fileId, leaf, offset: fences.offset(leaf), storedLength: fences.storedLength(leaf), rawLength: fences.rawLength(leaf), codec: fences.codec(leaf),
+      tableId: this.fileId,
+      leaf,
+      offset: fences.offset(leaf),
+      storedLength: fences.storedLength(leaf),
+      rawLength: fences.rawLength(leaf),
+      codec: fences.codec(leaf),
       sum: fences.sum(leaf)
     }
   }
@@ -262,7 +309,8 @@ export class TableReader {
 
 function* readBlock(opening: TableOpening, pointer: BlockPointer): StepMachine<Uint8Array> {
   const { path, fileId, fileBytes } = opening
-  if (pointer.offset + pointer.storedLength > fileBytes) throw new Damage(path, pointer.offset, "Truncated", `${pointer.storedLength} bytes in a file of ${fileBytes}`)
+  if (pointer.offset + pointer.storedLength > fileBytes)
+    throw new Damage(path, pointer.offset, "Truncated", `${pointer.storedLength} bytes in a file of ${fileBytes}`)
   const stored = (yield { step: "read", kind: "table", fileId, offset: pointer.offset, length: pointer.storedLength })!
   return verifyStored(opening.crc32, opening.codecs, path, pointer, stored)
 }

@@ -126,7 +126,14 @@ export const lowerBoundKey = (bytes: Uint8Array, start: number, key: Uint8Array,
  * `leafTag` of the key's hash.
  */
 export const searchLeaf = (
-  bytes: Uint8Array, start: number, tag: number, key: Uint8Array, keyStart: number, keyEnd: number, snapshot: number, result: LookupResult
+  bytes: Uint8Array,
+  start: number,
+  tag: number,
+  key: Uint8Array,
+  keyStart: number,
+  keyEnd: number,
+  snapshot: number,
+  result: LookupResult
 ): LeafSearch => {
   const flags = bytes[start]!
   const count = bytes[start + 2]! | (bytes[start + 3]! << 8)
@@ -139,7 +146,8 @@ export const searchLeaf = (
   let offsetsAt = start + leafHeaderBytes
   if ((flags & LeafFlag.tagged) === 0) {
     index = lowerBoundKey(bytes, start, key, keyStart, keyEnd)
-    if (index === count || from > keyEnd || compareSuffix(bytes, skip + leafOffset(bytes, offsetsAt, wide, index), key, from, keyEnd) !== 0) return LeafSearch.absent
+    if (index === count || from > keyEnd || compareSuffix(bytes, skip + leafOffset(bytes, offsetsAt, wide, index), key, from, keyEnd) !== 0)
+      return LeafSearch.absent
     if (comparePrefix(bytes, offsetsAt + (wide ? 4 : 2) * (count + 1), prefixLength, key, keyStart, keyEnd) !== 0) return LeafSearch.absent
   } else {
     const tags = offsetsAt
@@ -148,7 +156,8 @@ export const searchLeaf = (
     for (index = 0; index < count; index++) {
       if (bytes[tags + index] === tag && compareSuffix(bytes, skip + leafOffset(bytes, offsetsAt, wide, index), key, from, keyEnd) === 0) break
     }
-    if (index === count || comparePrefix(bytes, offsetsAt + (wide ? 4 : 2) * (count + 1), prefixLength, key, keyStart, keyEnd) !== 0) return LeafSearch.absent
+    if (index === count || comparePrefix(bytes, offsetsAt + (wide ? 4 : 2) * (count + 1), prefixLength, key, keyStart, keyEnd) !== 0)
+      return LeafSearch.absent
   }
   for (;;) {
     let at = start + leafOffset(bytes, offsetsAt, wide, index)

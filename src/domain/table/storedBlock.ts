@@ -37,6 +37,7 @@ export const verifyStored = (crc32: Crc32, codecs: Codecs, path: string, block: 
   } catch (cause) {
     throw new Damage(path, block.offset, "Malformed", `codec ${block.codec}: ${String(cause)}`)
   }
-  if (raw.length !== block.rawLength) throw new Damage(path, block.offset, "Malformed", `codec ${block.codec} gave ${raw.length} of ${block.rawLength} bytes`)
+  if (raw.length !== block.rawLength)
+    throw new Damage(path, block.offset, "Malformed", `codec ${block.codec} gave ${raw.length} of ${block.rawLength} bytes`)
   return raw
 }

@@ -63,7 +63,8 @@ export const encodeTableHeader = (crc32: Crc32, identity: TableIdentity): Uint8A
 /** Throws `Damage`. `bytes` are the first 64 of the file. */
 export const decodeTableHeader = (crc32: Crc32, bytes: Uint8Array, path: string): TableIdentity => {
   checkStart(bytes, path, 0)
-  if (readU32(bytes, tableHeaderBytes - 4) !== crc32(bytes.subarray(0, tableHeaderBytes - 4))) throw new Damage(path, 0, "ChecksumMismatch", "table header")
+  if (readU32(bytes, tableHeaderBytes - 4) !== crc32(bytes.subarray(0, tableHeaderBytes - 4)))
+    throw new Damage(path, 0, "ChecksumMismatch", "table header")
   checkVersion(bytes, path, 0)
   return identityOf(bytes)
 }
@@ -87,7 +88,8 @@ export const encodeTableFooter = (crc32: Crc32, footer: TableFooter): Uint8Array
 /** Throws `Damage` that names `offset`, where the footer stands: 96 bytes before the file's end. */
 export const decodeTableFooter = (crc32: Crc32, bytes: Uint8Array, path: string, offset: number): TableFooter => {
   checkStart(bytes, path, offset)
-  if (readU32(bytes, tableFooterBytes - 4) !== crc32(bytes.subarray(0, tableFooterBytes - 4))) throw new Damage(path, offset, "ChecksumMismatch", "table footer")
+  if (readU32(bytes, tableFooterBytes - 4) !== crc32(bytes.subarray(0, tableFooterBytes - 4)))
+    throw new Damage(path, offset, "ChecksumMismatch", "table footer")
   checkVersion(bytes, path, offset)
   return {
     ...identityOf(bytes),

@@ -27,17 +27,22 @@ const readBytes = 256 * 1024
  */
 export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<TableVerification> {
   const { path, fileId, fileBytes, properties, fences } = table
-  const read = function*(offset: number, length: number): StepMachine<Uint8Array> {
+  const read = function* (offset: number, length: number): StepMachine<Uint8Array> {
     return (yield { step: "read", kind: "table", fileId, offset, length })!
   }
   const header = decodeTableHeader(crc32, yield* read(0, tableHeaderBytes), path)
   const footerAt = fileBytes - tableFooterBytes
   const footer = decodeTableFooter(crc32, yield* read(footerAt, tableFooterBytes), path, footerAt)
-  for (const [identity, offset] of [[header, 0], [footer, footerAt]] as const) {
-    if (identity.fileId !== fileId || identity.uuid.some((byte, i) => byte !== properties.uuid[i])) throw new Damage(path, offset, "Unexpected", "header or footer of another table")
+  for (const [identity, offset] of [
+    [header, 0],
+    [footer, footerAt]
+  ] as const) {
+    if (identity.fileId !== fileId || identity.uuid.some((byte, i) => byte !== properties.uuid[i]))
+      throw new Damage(path, offset, "Unexpected", "header or footer of another table")
   }
   const leavesEnd = table.leafCount === 0 ? tableHeaderBytes : fences.offset(table.leafCount)
-  if (table.leafCount > 0 && fences.offset(0) !== tableHeaderBytes) throw new Damage(path, fences.offset(0), "Malformed", "the first leaf is out of place")
+  if (table.leafCount > 0 && fences.offset(0) !== tableHeaderBytes)
+    throw new Damage(path, fences.offset(0), "Malformed", "the first leaf is out of place")
   let sectionAt = leavesEnd
   for (const section of [...table.sections, footer.root]) {
     if (section.offset !== sectionAt) throw new Damage(path, section.offset, "Malformed", "blocks that do not follow one another")
@@ -78,13 +83,29 @@ export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<Tabl
       const fence = fences.fence(leaf)
       const fenceSequence = fences.fenceSequence(leaf)
       const fenceOrder = (keyspace: number, key: Uint8Array, keyEnd: number, sequence: number): number =>
-        compareInternal(keyspace, key, 0, keyEnd, sequence, fences.keyspace(leaf), fence, 0, fence.length, fenceSequence < 0 ? Number.MAX_SAFE_INTEGER : fenceSequence)
+        compareInternal(
+          keyspace,
+          key,
+          0,
+          keyEnd,
+          sequence,
+          fences.keyspace(leaf),
+          fence,
+          0,
+          fence.length,
+          fenceSequence < 0 ? Number.MAX_SAFE_INTEGER : fenceSequence
+        )
       if (fenceOrder(cursor.keyspace, cursor.keyBytes, cursor.keyEnd, cursor.sequence) < 0) throw wrong("an entry before its leaf's fence")
-      if (entryCount > 0 && fenceOrder(lastKeyspace, lastKey, lastKey.length, lastSequence) >= 0) throw wrong("a fence that does not separate two leaves")
+      if (entryCount > 0 && fenceOrder(lastKeyspace, lastKey, lastKey.length, lastSequence) >= 0)
+        throw wrong("a fence that does not separate two leaves")
     }
     if (cursor.state === CursorState.atEnd) break
     const sameKey = cursor.keyspace === lastKeyspace && compareRanges(lastKey, 0, lastKey.length, cursor.keyBytes, 0, cursor.keyEnd) === 0
-    if (entryCount > 0 && compareInternal(lastKeyspace, lastKey, 0, lastKey.length, lastSequence, cursor.keyspace, cursor.keyBytes, 0, cursor.keyEnd, cursor.sequence) >= 0) {
+    if (
+      entryCount > 0 &&
+      compareInternal(lastKeyspace, lastKey, 0, lastKey.length, lastSequence, cursor.keyspace, cursor.keyBytes, 0, cursor.keyEnd, cursor.sequence) >=
+        0
+    ) {
       throw wrong("entries out of order")
     }
     if (!sameKey) {
@@ -104,7 +125,8 @@ export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<Tabl
   for (const fragment of table.tombstones.fragments()) rangeTombstoneCount += fragment.sequences.length
   const counted = { entryCount, keyCount, deleteCount, rangeTombstoneCount, leafCount: table.leafCount }
   for (const [name, count] of Object.entries(counted) as ReadonlyArray<[keyof typeof counted, number]>) {
-    if (properties[name] !== count) throw new Damage(path, footer.root.offset, "Unexpected", `${name} is ${count}, the properties say ${properties[name]}`)
+    if (properties[name] !== count)
+      throw new Damage(path, footer.root.offset, "Unexpected", `${name} is ${count}, the properties say ${properties[name]}`)
   }
   return { entryCount, leafCount: table.leafCount, rangeTombstoneCount }
 }

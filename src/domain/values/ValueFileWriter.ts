@@ -43,18 +43,45 @@ export class ValueFileWriter {
 
   /** Adds a value and returns the pointer for the table. */
   add(
-    keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number, sequence: number, expiresAt: number, value: Uint8Array, valueStart: number, valueEnd: number
+    keyspace: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    sequence: number,
+    expiresAt: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number
   ): ValuePointer {
     const { codec, crc32 } = this.#options
     const raw = value.subarray(valueStart, valueEnd)
     const compressed = this.#compression.compress(raw)
     const stored = compressed ?? raw
-    return this.addStored(keyspace, key, keyStart, keyEnd, sequence, expiresAt, stored, raw.length, compressed === undefined ? 0 : codec!.id, crc32(stored))
+    return this.addStored(
+      keyspace,
+      key,
+      keyStart,
+      keyEnd,
+      sequence,
+      expiresAt,
+      stored,
+      raw.length,
+      compressed === undefined ? 0 : codec!.id,
+      crc32(stored)
+    )
   }
 
   /** Adds a value as another file stored it (verified by the caller): what collection moves is not compressed anew. */
   addStored(
-    keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number, sequence: number, expiresAt: number, stored: Uint8Array, rawLength: number, codec: number,
+    keyspace: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    sequence: number,
+    expiresAt: number,
+    stored: Uint8Array,
+    rawLength: number,
+    codec: number,
     sum: number
   ): ValuePointer {
     const output = this.#output

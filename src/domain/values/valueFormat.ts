@@ -44,7 +44,8 @@ const start = (identity: ValueFileIdentity, length: number): Uint8Array => {
 
 const check = (crc32: Crc32, bytes: Uint8Array, path: string, offset: number): ValueFileIdentity => {
   for (let i = 0; i < magic.length; i++) if (bytes[i] !== magic[i]) throw new Damage(path, offset, "BadMagic", "not a value file")
-  if (readU32(bytes, bytes.length - 4) !== crc32(bytes.subarray(0, bytes.length - 4))) throw new Damage(path, offset, "ChecksumMismatch", "value file header or footer")
+  if (readU32(bytes, bytes.length - 4) !== crc32(bytes.subarray(0, bytes.length - 4)))
+    throw new Damage(path, offset, "ChecksumMismatch", "value file header or footer")
   const version = bytes[8]! | (bytes[9]! << 8)
   if (version !== valueFileVersion) throw new Damage(path, offset, "UnsupportedVersion", `value file version ${version}`)
   const incompatible = readU32(bytes, 12)

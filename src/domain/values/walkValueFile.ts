@@ -27,7 +27,10 @@ const recordsPerPause = 256
  * Reads a whole value file: header, every record (head and value verified), footer, totals. `each` sees every record with the pointer that a table would hold; its bytes are
  * views that the next record overwrites. Throws `Damage` at the first thing that is wrong; what `each` saw until then is good, which is what repair lives on.
  */
-export function* walkValueFile(opening: ValueFileOpening, each?: (record: ValueRecord, pointer: ValuePointer, value: Uint8Array) => void): StepMachine<ValueFileTotals> {
+export function* walkValueFile(
+  opening: ValueFileOpening,
+  each?: (record: ValueRecord, pointer: ValuePointer, value: Uint8Array) => void
+): StepMachine<ValueFileTotals> {
   const { crc32, codecs, fileId, path, fileBytes, uuid } = opening
   const footerAt = fileBytes - valueFooterBytes
   if (footerAt < valueHeaderBytes) throw new Damage(path, 0, "Truncated", `a value file of ${fileBytes} bytes`)
@@ -63,7 +66,8 @@ export function* walkValueFile(opening: ValueFileOpening, each?: (record: ValueR
   }
   const footer = decodeValueFooter(crc32, yield* bytesAt(footerAt, footerAt, valueFooterBytes, fileBytes), path, footerAt)
   if (footer.fileId !== fileId || !same(footer.uuid, header.uuid)) throw new Damage(path, footerAt, "Unexpected", "the footer of another value file")
-  if (footer.recordCount !== recordCount || footer.valueBytes !== valueBytes) throw new Damage(path, footerAt, "Unexpected", "the totals differ from the records")
+  if (footer.recordCount !== recordCount || footer.valueBytes !== valueBytes)
+    throw new Damage(path, footerAt, "Unexpected", "the totals differ from the records")
   return { recordCount, valueBytes }
 }
 

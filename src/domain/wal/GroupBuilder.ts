@@ -96,9 +96,7 @@ export class GroupBuilder {
   }
 
   /** `put` of ranges of larger arrays: what a batch of a thousand keys in one array calls, without a view per key. Never expires. */
-  putRange(
-    keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number, value: Uint8Array, valueStart: number, valueEnd: number
-  ): void {
+  putRange(keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
     this.#open(keyEnd - keyStart + valueEnd - valueStart)
     const bytes = this.#bytes
     let at = this.#end
@@ -227,4 +225,10 @@ const copyRange = (into: Uint8Array, at: number, from: Uint8Array, start: number
 
 /** The bytes a put takes in the log, for accounting before it is written. */
 export const putBytes = (keyspace: number, keyLength: number, valueLength: number, expiresAt = 0): number =>
-  1 + varintBytes(keyspace) + varintBytes(keyLength) + keyLength + (expiresAt === 0 ? 0 : varintBytes(expiresAt)) + varintBytes(valueLength) + valueLength
+  1 +
+  varintBytes(keyspace) +
+  varintBytes(keyLength) +
+  keyLength +
+  (expiresAt === 0 ? 0 : varintBytes(expiresAt)) +
+  varintBytes(valueLength) +
+  valueLength

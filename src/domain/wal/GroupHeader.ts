@@ -92,7 +92,15 @@ export const readGroupHeader = (bytes: Uint8Array, at: number): GroupHeader | un
  * Whether `bytes[at, at + lengthBytes)` (all present: the caller has compared the length with what there is) is what was written. Throws `Damage` where the
  * sum is right and the content is not: `UnsupportedVersion` for flags this reader does not know, `Malformed` for numbers that contradict one another.
  */
-export const verifyGroup = (crc32: Crc32, saltSum: number, path: string, offset: number, bytes: Uint8Array, at: number, header: GroupHeader): boolean => {
+export const verifyGroup = (
+  crc32: Crc32,
+  saltSum: number,
+  path: string,
+  offset: number,
+  bytes: Uint8Array,
+  at: number,
+  header: GroupHeader
+): boolean => {
   if (crc32(bytes.subarray(at + groupSumSlotBytes, at + header.lengthBytes), saltSum) !== header.sum) return false
   if ((header.flags & ~knownFlags) !== 0) throw new Damage(path, offset, "UnsupportedVersion", `group flags ${header.flags}`)
   if (header.position > Number.MAX_SAFE_INTEGER) throw new Damage(path, offset, "Malformed", "position beyond 2^53 - 1")

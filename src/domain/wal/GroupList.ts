@@ -82,7 +82,7 @@ export class GroupList {
     return low
   }
 
-  * [Symbol.iterator](): Generator<GroupRecord, void> {
+  *[Symbol.iterator](): Generator<GroupRecord, void> {
     for (let i = 0; i < this.#length; i++) yield this.at(i)
   }
 }

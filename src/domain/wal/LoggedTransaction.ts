@@ -56,9 +56,7 @@ const kindMask = 0x0f
  */
 export interface TransactionVisitor {
   begin(sequence: number, commitTimeMs: number, bytes: Uint8Array, annotationStart: number, annotationEnd: number): void
-  put(
-    keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, expiresAt: number
-  ): void
+  put(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, expiresAt: number): void
   delete(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number): void
   /** Deletes the keys in [bytes[startStart, startEnd), bytes[endStart, endEnd)). */
   rangeDelete(keyspace: number, bytes: Uint8Array, startStart: number, startEnd: number, endStart: number, endEnd: number): void
@@ -111,7 +109,12 @@ const fieldEnd = (at: number, length: number, end: number): number => {
 }
 
 const visitTransaction = (
-  group: VerifiedGroup, bytes: Uint8Array, from: number, payloadEnd: number, sequence: number, visitor: TransactionVisitor
+  group: VerifiedGroup,
+  bytes: Uint8Array,
+  from: number,
+  payloadEnd: number,
+  sequence: number,
+  visitor: TransactionVisitor
 ): number => {
   const body = fieldEnd(from, 5, payloadEnd) - 1
   const end = fieldEnd(body, readU32(bytes, from), payloadEnd)
@@ -168,7 +171,12 @@ const visitTransaction = (
         break
       }
       default:
-        throw new Damage(group.path, group.offset, "UnsupportedVersion", `operation kind ${kindAndFlags & kindMask}, flags ${kindAndFlags & ~kindMask}`)
+        throw new Damage(
+          group.path,
+          group.offset,
+          "UnsupportedVersion",
+          `operation kind ${kindAndFlags & kindMask}, flags ${kindAndFlags & ~kindMask}`
+        )
     }
   }
   visitor.end()
@@ -179,25 +187,29 @@ const visitTransaction = (
 export const decodeTransactions = (group: VerifiedGroup, codecs: Codecs = noCodecs): Array<LoggedTransaction> => {
   const transactions: Array<LoggedTransaction> = []
   let operations: Array<LoggedOperation> = []
-  visitTransactions(group, {
-    begin(sequence, commitTimeMs, bytes, annotationStart, annotationEnd) {
-      operations = []
-      const annotation = annotationStart === annotationEnd ? undefined : bytes.subarray(annotationStart, annotationEnd)
-      transactions.push({ sequence, commitTimeMs, annotation, operations })
+  visitTransactions(
+    group,
+    {
+      begin(sequence, commitTimeMs, bytes, annotationStart, annotationEnd) {
+        operations = []
+        const annotation = annotationStart === annotationEnd ? undefined : bytes.subarray(annotationStart, annotationEnd)
+        transactions.push({ sequence, commitTimeMs, annotation, operations })
+      },
+      put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt) {
+        operations.push({ type: "put", keyspace, key: bytes.subarray(keyStart, keyEnd), value: bytes.subarray(valueStart, valueEnd), expiresAt })
+      },
+      delete(keyspace, bytes, keyStart, keyEnd) {
+        operations.push({ type: "delete", keyspace, key: bytes.subarray(keyStart, keyEnd) })
+      },
+      rangeDelete(keyspace, bytes, startStart, startEnd, endStart, endEnd) {
+        operations.push({ type: "rangeDelete", keyspace, start: bytes.subarray(startStart, startEnd), end: bytes.subarray(endStart, endEnd) })
+      },
+      expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version) {
+        operations.push({ type: "expire", keyspace, key: bytes.subarray(keyStart, keyEnd), expiresAt, version })
+      },
+      end() {}
     },
-    put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt) {
-      operations.push({ type: "put", keyspace, key: bytes.subarray(keyStart, keyEnd), value: bytes.subarray(valueStart, valueEnd), expiresAt })
-    },
-    delete(keyspace, bytes, keyStart, keyEnd) {
-      operations.push({ type: "delete", keyspace, key: bytes.subarray(keyStart, keyEnd) })
-    },
-    rangeDelete(keyspace, bytes, startStart, startEnd, endStart, endEnd) {
-      operations.push({ type: "rangeDelete", keyspace, start: bytes.subarray(startStart, startEnd), end: bytes.subarray(endStart, endEnd) })
-    },
-    expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version) {
-      operations.push({ type: "expire", keyspace, key: bytes.subarray(keyStart, keyEnd), expiresAt, version })
-    },
-    end() {}
-  }, codecs)
+    codecs
+  )
   return transactions
 }

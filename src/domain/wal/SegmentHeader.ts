@@ -56,13 +56,16 @@ export const headerSum = (bytes: Uint8Array): number => readU32(bytes, sumAt)
 const isAlignment = (n: number): boolean => n >= segmentAlignmentMin && n <= segmentAlignmentMax && (n & (n - 1)) === 0
 
 /** Encodes the header of a new segment into `alignment` new bytes. Throws `RangeError` for a field out of its limits. */
-export const encodeSegmentHeader = (crc32: Crc32, fields: {
-  readonly uuid: Uint8Array
-  readonly fileId: number
-  readonly epoch: number
-  readonly salt: Uint8Array
-  readonly alignment?: number
-}): Uint8Array => {
+export const encodeSegmentHeader = (
+  crc32: Crc32,
+  fields: {
+    readonly uuid: Uint8Array
+    readonly fileId: number
+    readonly epoch: number
+    readonly salt: Uint8Array
+    readonly alignment?: number
+  }
+): Uint8Array => {
   const alignment = fields.alignment ?? segmentAlignmentDefault
   if (!isAlignment(alignment)) throw new RangeError(`alignment ${alignment}`)
   if (fields.uuid.length !== 16 || fields.salt.length !== 16) throw new RangeError("uuid and salt are 16 bytes each")

@@ -146,7 +146,8 @@ export const scanSegment = (crc32: Crc32, header: SegmentHeader, source: Segment
 
   if (sealed !== undefined) {
     if (end !== limit) throw new Damage(path, end, "ChecksumMismatch", `no valid group in a segment sealed at ${limit} bytes`)
-    if (nextSequence !== undefined && lastSum !== sealed.lastSum) throw new Damage(path, end, "ChecksumMismatch", "the last group is not the sealed one")
+    if (nextSequence !== undefined && lastSum !== sealed.lastSum)
+      throw new Damage(path, end, "ChecksumMismatch", "the last group is not the sealed one")
   }
   let tail: SegmentScan["tail"] = { kind: "clean" }
   const firstNonZero = window.firstNonZero(end)

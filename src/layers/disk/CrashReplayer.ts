@@ -48,7 +48,7 @@ export const crashStateAt = (
   options: CrashOptions & { readonly next?: SimulatedDiskOptions } = {}
 ): SimulatedDisk => {
   let replayer = replayers.get(trace)
-  if (replayer === undefined || replayer.position > events) replayers.set(trace, replayer = new CrashReplayer(trace))
+  if (replayer === undefined || replayer.position > events) replayers.set(trace, (replayer = new CrashReplayer(trace)))
   replayer.advanceTo(events)
   return replayer.crash(prng, options)
 }

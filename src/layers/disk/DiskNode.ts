@@ -14,9 +14,11 @@ import { makeNodeDisk, NodeFileHandle, type NodeFileSystem, syncDirectoryPooled 
  * would reuse a buffer the kernel reads from, or close a file whose number the call is about to use. Interruption therefore waits for the answer.
  */
 const pooled = <A>(start: (done: (failure: IoFailure | undefined, value: A) => void) => void): Effect.Effect<A, IoFailure> =>
-  Effect.uninterruptible(Effect.callback<A, IoFailure>((resume) => {
-    start((failure, value) => resume(failure === undefined ? Effect.succeed(value) : Effect.fail(failure)))
-  }))
+  Effect.uninterruptible(
+    Effect.callback<A, IoFailure>((resume) => {
+      start((failure, value) => resume(failure === undefined ? Effect.succeed(value) : Effect.fail(failure)))
+    })
+  )
 
 /** A handle of this disk; one of another disk is a mistake of the program, not of the disk. */
 const own = (handle: FileHandle): NodeFileHandle => {

@@ -24,10 +24,12 @@ export const make = (inner: Disk["Service"], tracer: DiskTracer): Disk["Service"
     length: number,
     run: () => Effect.Effect<A, IoFailure>
   ): Effect.Effect<A, IoFailure> =>
-    Effect.uninterruptible(Effect.suspend(() => {
-      const end = tracer.begin(kind, path, position, length)
-      return Effect.onExit(run(), (exit) => Effect.sync(() => end(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined)))
-    }))
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const end = tracer.begin(kind, path, position, length)
+        return Effect.onExit(run(), (exit) => Effect.sync(() => end(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined)))
+      })
+    )
   return {
     kind: "tracing",
     durable: inner.durable,
@@ -44,4 +46,8 @@ export const make = (inner: Disk["Service"], tracer: DiskTracer): Disk["Service"
 }
 
 /** The disk below, recorded in `tracer`. */
-export const layer = (tracer: DiskTracer): Layer.Layer<Disk, never, Disk> => Layer.effect(Disk, Effect.map(Disk, (inner) => make(inner, tracer)))
+export const layer = (tracer: DiskTracer): Layer.Layer<Disk, never, Disk> =>
+  Layer.effect(
+    Disk,
+    Effect.map(Disk, (inner) => make(inner, tracer))
+  )

@@ -14,13 +14,13 @@ import { type MemoryDirectory, type MemoryTree, rootInode } from "./MemoryTree.t
 export type DurabilityEvent =
   | { readonly kind: "create" | "makeDirectory" | "link" | "remove"; readonly inode: number; readonly directory: number; readonly name: string }
   | {
-    readonly kind: "rename"
-    readonly inode: number
-    readonly fromDirectory: number
-    readonly fromName: string
-    readonly directory: number
-    readonly name: string
-  }
+      readonly kind: "rename"
+      readonly inode: number
+      readonly fromDirectory: number
+      readonly fromName: string
+      readonly directory: number
+      readonly name: string
+    }
   | { readonly kind: "write"; readonly inode: number; readonly position: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly inode: number; readonly lengthBytes: number }
   | { readonly kind: "datasync"; readonly inode: number; readonly covers: number; readonly failed: boolean }
@@ -112,13 +112,13 @@ export class DurableState {
 
   #file(inode: number): DurableFile {
     let file = this.files.get(inode)
-    if (file === undefined) this.files.set(inode, file = { synced: new ChunkedBytes(this.chunkBytes), pending: [] })
+    if (file === undefined) this.files.set(inode, (file = { synced: new ChunkedBytes(this.chunkBytes), pending: [] }))
     return file
   }
 
   #entries(inode: number): DurableEntries {
     let entries = this.directories.get(inode)
-    if (entries === undefined) this.directories.set(inode, entries = new Map())
+    if (entries === undefined) this.directories.set(inode, (entries = new Map()))
     return entries
   }
 

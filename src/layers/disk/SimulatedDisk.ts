@@ -15,8 +15,19 @@ import type { Prng } from "./Prng.ts"
 const chunkBytes = 4096
 
 export type DiskOperationKind =
-  | "open" | "list" | "stat" | "makeDirectory" | "rename" | "remove" | "link" | "syncDirectory"
-  | "readAt" | "writev" | "datasync" | "sizeBytes" | "truncate"
+  | "open"
+  | "list"
+  | "stat"
+  | "makeDirectory"
+  | "rename"
+  | "remove"
+  | "link"
+  | "syncDirectory"
+  | "readAt"
+  | "writev"
+  | "datasync"
+  | "sizeBytes"
+  | "truncate"
 
 /** An operation that is about to happen; `bytes` is the length of a read or write, 0 for everything else. */
 export interface DiskOperation {
@@ -327,7 +338,15 @@ export class SimulatedFileHandle implements FileHandle {
       this.#file.content.write(part, position)
       this.#disk.note({ kind: "write", inode: this.#file.inode, position, bytes: part })
     }
-    this.#disk.perform("writev", this.path, position, bytes.length, true, () => write(bytes), (count) => write(bytes.subarray(0, count)))
+    this.#disk.perform(
+      "writev",
+      this.path,
+      position,
+      bytes.length,
+      true,
+      () => write(bytes),
+      (count) => write(bytes.subarray(0, count))
+    )
   }
 
   datasync(): void {

@@ -147,13 +147,26 @@ export const totalBytes = (buffers: ReadonlyArray<Uint8Array>): number => {
 
 /** Whether `write` was durable at order number `at`: a datasync of the file began after the write had ended, and ended well before `at`. */
 export const isDurableAt = (events: ReadonlyArray<TraceEvent>, write: TraceEvent, at: number): boolean =>
-  write.end >= 0 && write.failed === undefined && events.some((event) =>
-    event.kind === "datasync" && event.path === write.path && event.failed === undefined && event.begin > write.end && event.end >= 0 && event.end < at
+  write.end >= 0 &&
+  write.failed === undefined &&
+  events.some(
+    (event) =>
+      event.kind === "datasync" &&
+      event.path === write.path &&
+      event.failed === undefined &&
+      event.begin > write.end &&
+      event.end >= 0 &&
+      event.end < at
   )
 
 /** The writes that touch bytes [`start`, `end`) of the file, begun before order number `at`, and not durable then: none, if an answer at `at` was honest. */
 export const notDurableAt = (events: ReadonlyArray<TraceEvent>, path: string, start: number, end: number, at: number): ReadonlyArray<TraceEvent> =>
-  events.filter((event) =>
-    event.kind === "writev" && event.path === path && event.begin < at && event.position < end && event.position + event.length > start &&
-    !isDurableAt(events, event, at)
+  events.filter(
+    (event) =>
+      event.kind === "writev" &&
+      event.path === path &&
+      event.begin < at &&
+      event.position < end &&
+      event.position + event.length > start &&
+      !isDurableAt(events, event, at)
   )

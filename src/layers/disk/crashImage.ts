@@ -48,7 +48,7 @@ export const crashImage = (state: DurableState, prng: Prng, nextInode: number, o
       }
       // Two names of one inode show one content.
       let content = contents.get(child)
-      if (content === undefined) contents.set(child, content = survivingContent(file, prng, mode, sectors))
+      if (content === undefined) contents.set(child, (content = survivingContent(file, prng, mode, sectors)))
       directory.entries.set(name, { kind: "file", inode: child, content })
     }
     return directory
@@ -56,12 +56,12 @@ export const crashImage = (state: DurableState, prng: Prng, nextInode: number, o
   return new MemoryTree(state.chunkBytes, build(rootInode), nextInode)
 }
 
-const survivingNames = (state: DurableState, prng: Prng, mode: CrashMode): (directory: number) => ReadonlyMap<string, number> => {
+const survivingNames = (state: DurableState, prng: Prng, mode: CrashMode): ((directory: number) => ReadonlyMap<string, number>) => {
   const changed = new Map<number, Map<string, number>>()
   const read = (directory: number): ReadonlyMap<string, number> => changed.get(directory) ?? state.directories.get(directory) ?? new Map()
   const write = (directory: number): Map<string, number> => {
     let entries = changed.get(directory)
-    if (entries === undefined) changed.set(directory, entries = new Map(read(directory)))
+    if (entries === undefined) changed.set(directory, (entries = new Map(read(directory))))
     return entries
   }
   if (mode !== "worst" && state.pendingNames.length > 0) {

@@ -9,7 +9,7 @@ export const parentOf = (path: string): string => {
 /** Makes the directory and its missing parents, each name durable in its own parent: a database whose directory a power cut takes away is lost as a whole. Throws `IoFailure`. */
 export const makeDirectoryDurably = (disk: SyncDisk, path: string): void => {
   const parents: Array<string> = []
-  for (let at = path;;) {
+  for (let at = path; ;) {
     const parent = parentOf(at)
     parents.push(parent)
     if (parent === at || disk.stat(parent) !== undefined) break

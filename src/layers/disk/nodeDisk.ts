@@ -160,9 +160,10 @@ export class NodeFileHandle implements FileHandle {
       while (!pending.done) {
         const slices = pending.next()
         const only = slices[0]!
-        const count = slices.length === 1
-          ? this.#fs.writeSync(this.fd, only, 0, only.length, pending.position)
-          : this.#fs.writevSync(this.fd, slices, pending.position)
+        const count =
+          slices.length === 1
+            ? this.#fs.writeSync(this.fd, only, 0, only.length, pending.position)
+            : this.#fs.writevSync(this.fd, slices, pending.position)
         if (count === 0) throw noProgress(this.path)
         pending.advance(count)
       }

@@ -27,7 +27,12 @@ export const horizonsOf = (catalog: Catalog["Service"]): ReadonlyArray<Horizon> 
  * From where the history of the keyspaces in these tables may be incomplete, once a job that could drop versions below `floor` has run. Stands in the job's own edit: it is
  * true from the moment the outputs replace the inputs.
  */
-export const historyFrom = (state: ManifestState, spans: ReadonlyArray<KeySpan>, floor: number, catalog: Catalog["Service"]): ReadonlyArray<KeyspaceSequence> => {
+export const historyFrom = (
+  state: ManifestState,
+  spans: ReadonlyArray<KeySpan>,
+  floor: number,
+  catalog: Catalog["Service"]
+): ReadonlyArray<KeyspaceSequence> => {
   const touched = new Set<number>()
   const ids = [0, 1, ...catalog.names().map(({ id }) => id)]
   for (const span of spans) for (const id of ids) if (id >= span.smallest.keyspace && id <= span.largest.keyspace) touched.add(id)

@@ -9,9 +9,13 @@ const schedule = Schedule.min([Schedule.exponential("10 millis"), Schedule.space
 /**
  * Repeats a job that failed for a passing reason, with the database `degraded` meanwhile. Damage does not pass: it ends the retries.
  */
-export const jobRetries = (health: HealthMonitor["Service"], condition: string) => <A, E, R>(job: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  job.pipe(
-    Effect.tapError((error) => Effect.sync(() => health.degrade(condition, `${condition}: ${error instanceof Error ? error.message : String(error)}`))),
-    Effect.retry({ schedule, while: (error) => !(error instanceof Damage) && health.refusal() === undefined }),
-    Effect.tap(() => Effect.sync(() => health.heal(condition)))
-  )
+export const jobRetries =
+  (health: HealthMonitor["Service"], condition: string) =>
+  <A, E, R>(job: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    job.pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => health.degrade(condition, `${condition}: ${error instanceof Error ? error.message : String(error)}`))
+      ),
+      Effect.retry({ schedule, while: (error) => !(error instanceof Damage) && health.refusal() === undefined }),
+      Effect.tap(() => Effect.sync(() => health.heal(condition)))
+    )

@@ -6,11 +6,15 @@ const locksByDisk = new WeakMap<SyncDisk, Map<string, DirectoryLock>>()
 
 const locksOf = (disk: SyncDisk): Map<string, DirectoryLock> => {
   let locks = locksByDisk.get(disk)
-  if (locks === undefined) locksByDisk.set(disk, locks = new Map())
+  if (locks === undefined) locksByDisk.set(disk, (locks = new Map()))
   return locks
 }
 
-const normal = (directory: string): string => directory.split("/").filter((part) => part !== "" && part !== ".").join("/")
+const normal = (directory: string): string =>
+  directory
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/")
 
 /** Takes `directory` of `disk`; throws `LockFailure` while somebody has it. */
 export const acquireOn = (disk: SyncDisk, directory: string): DirectoryLock => {

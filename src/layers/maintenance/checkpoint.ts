@@ -28,14 +28,17 @@ export interface CheckpointReport {
  * A database of its own in `path`, as of a moment after the call: flush, pin the version, link its files (they never change again), and name them in a new manifest under a new
  * lineage. The log is not copied: what a flush covers is in tables. The live files are not touched.
  */
-export const makeCheckpoint = (parts: {
-  readonly disk: Disk["Service"]
-  readonly entropy: Entropy["Service"]
-  readonly flusher: Flusher["Service"]
-  readonly tables: Tables["Service"]
-  readonly directory: string
-}, path: string): Effect.Effect<CheckpointReport, MaintenanceError> =>
-  Effect.gen(function*() {
+export const makeCheckpoint = (
+  parts: {
+    readonly disk: Disk["Service"]
+    readonly entropy: Entropy["Service"]
+    readonly flusher: Flusher["Service"]
+    readonly tables: Tables["Service"]
+    readonly directory: string
+  },
+  path: string
+): Effect.Effect<CheckpointReport, MaintenanceError> =>
+  Effect.gen(function* () {
     const { directory, disk, entropy, flusher, tables } = parts
     if ((yield* disk.stat(path)) !== undefined) return yield* new PathExists({ path })
     yield* flusher.flush
@@ -43,7 +46,7 @@ export const makeCheckpoint = (parts: {
     const { state } = version
     yield* Effect.try({ try: () => makeDirectoryDurably(disk.sync, path), catch: (cause) => cause as IoFailure })
     // Cut short, it leaves nothing: a second try would meet what the first one made.
-    yield* Effect.addFinalizer((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path)))
+    yield* Effect.addFinalizer((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path))))
 
     let bytes = 0
     let highest = 0
@@ -75,7 +78,10 @@ export const makeCheckpoint = (parts: {
     yield* disk.rename(`${path}/${currentTemporaryFileName}`, `${path}/${currentFileName}`)
     yield* disk.syncDirectory(path)
     return { path, sequence: state.flushedThrough.sequence, files: files.length + 2, bytes: bytes + encoded.bytes.length }
-  }).pipe(Effect.scoped, Effect.mapError((error) => error instanceof IoFailure ? fromFailure(error) : error))
+  }).pipe(
+    Effect.scoped,
+    Effect.mapError((error) => (error instanceof IoFailure ? fromFailure(error) : error))
+  )
 
 const removeQuietly = (disk: Disk["Service"], path: string): void => {
   try {
@@ -95,22 +101,27 @@ const write = (disk: Disk["Service"], path: string, bytes: Uint8Array): Effect.E
   )
 
 const link = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
-  Effect.catchIf(disk.link(from, to), (failure) => linkRefusals.has(failure.code), () => copyFile(disk, from, to, bytes))
+  Effect.catchIf(
+    disk.link(from, to),
+    (failure) => linkRefusals.has(failure.code),
+    () => copyFile(disk, from, to, bytes)
+  )
 
 const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
   Effect.scoped(
-      Effect.gen(function*() {
-        const opened = (file: string, mode: "read" | "create") => Effect.acquireRelease(disk.open(file, mode), (handle) => Effect.sync(() => handle.close()))
-        const source = yield* opened(from, "read")
-        const target = yield* opened(to, "create")
-        const chunk = new Uint8Array(Math.min(copyBytes, bytes))
-        for (let at = 0; at < bytes;) {
-          const part = chunk.subarray(0, Math.min(chunk.length, bytes - at))
-          const count = yield* disk.read(source, part, at)
-          if (count !== part.length) return yield* Effect.fail(new IoFailure("read", from, "EIO", `${from} is shorter than the manifest says`))
-          yield* disk.writev(target, [part], at)
-          at += count
-        }
-        yield* disk.datasync(target)
-      })
+    Effect.gen(function* () {
+      const opened = (file: string, mode: "read" | "create") =>
+        Effect.acquireRelease(disk.open(file, mode), (handle) => Effect.sync(() => handle.close()))
+      const source = yield* opened(from, "read")
+      const target = yield* opened(to, "create")
+      const chunk = new Uint8Array(Math.min(copyBytes, bytes))
+      for (let at = 0; at < bytes;) {
+        const part = chunk.subarray(0, Math.min(chunk.length, bytes - at))
+        const count = yield* disk.read(source, part, at)
+        if (count !== part.length) return yield* Effect.fail(new IoFailure("read", from, "EIO", `${from} is shorter than the manifest says`))
+        yield* disk.writev(target, [part], at)
+        at += count
+      }
+      yield* disk.datasync(target)
+    })
   )

@@ -12,63 +12,64 @@ import type { ValueCache } from "../../services/ValueCache.ts"
 import type { Wal } from "../../services/Wal.ts"
 
 /** Gathers what the subsystems count. Plain numbers, copied when asked for: nothing of this is on the path of an operation. */
-export const makeStats = (parts: {
-  readonly blockCache: BlockCache["Service"]
-  readonly compactor: Compactor["Service"]
-  readonly flusher: Flusher["Service"]
-  readonly manifest: Manifest["Service"]
-  readonly memtables: Memtables["Service"]
-  readonly options: ResolvedOptions
-  readonly recovery: Recovery["Service"]
-  readonly tables: Tables["Service"]
-  readonly transactions: TransactionManager["Service"]
-  readonly valueCache: ValueCache["Service"]
-  readonly wal: Wal["Service"]
-}) =>
-(): DatabaseStats => {
-  const { blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal } = parts
-  const state = manifest.state()
-  const flushes = flusher.stats()
-  const compactions = compactor.stats()
-  const commits = wal.stats()
-  let tableBytes = 0
-  let valueBytes = 0
-  let liveBytes = 0
-  for (const table of state.tables.values()) {
-    tableBytes += table.fileBytes
-    for (const ref of table.valueRefs) liveBytes += ref.bytes
+export const makeStats =
+  (parts: {
+    readonly blockCache: BlockCache["Service"]
+    readonly compactor: Compactor["Service"]
+    readonly flusher: Flusher["Service"]
+    readonly manifest: Manifest["Service"]
+    readonly memtables: Memtables["Service"]
+    readonly options: ResolvedOptions
+    readonly recovery: Recovery["Service"]
+    readonly tables: Tables["Service"]
+    readonly transactions: TransactionManager["Service"]
+    readonly valueCache: ValueCache["Service"]
+    readonly wal: Wal["Service"]
+  }) =>
+  (): DatabaseStats => {
+    const { blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal } = parts
+    const state = manifest.state()
+    const flushes = flusher.stats()
+    const compactions = compactor.stats()
+    const commits = wal.stats()
+    let tableBytes = 0
+    let valueBytes = 0
+    let liveBytes = 0
+    for (const table of state.tables.values()) {
+      tableBytes += table.fileBytes
+      for (const ref of table.valueRefs) liveBytes += ref.bytes
+    }
+    for (const file of state.valueFiles.values()) valueBytes += file.fileBytes
+    const logBytes = wal.diskBytes()
+    const manifestBytes = manifest.diskBytes()
+    const userBytes = transactions.userBytes()
+    return {
+      path: options.path,
+      visibleSequence: wal.visibleSequence(),
+      durableSequence: wal.durableSequence(),
+      flushedSequence: state.flushedThrough.sequence,
+      levels: tables.current().levels.map((level, index) => ({
+        level: index,
+        tables: level.length,
+        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0)
+      })),
+      disk: {
+        tables: tableBytes,
+        valueFiles: valueBytes,
+        valueFilesLive: liveBytes,
+        log: logBytes,
+        manifest: manifestBytes,
+        total: tableBytes + valueBytes + logBytes + manifestBytes
+      },
+      memtables: { active: 1, frozen: memtables.frozenCount(), bytes: memtables.bytes(), entries: memtables.entries() },
+      blockCache: { bytes: blockCache.bytesUsed, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
+      valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
+      commits,
+      flushes,
+      compactions,
+      writeAmplification: userBytes === 0 ? 0 : (commits.logBytes + flushes.bytes + compactions.bytesWritten) / userBytes,
+      stalls: transactions.stalls(),
+      snapshots: transactions.snapshots(),
+      recovery: recovery.report
+    }
   }
-  for (const file of state.valueFiles.values()) valueBytes += file.fileBytes
-  const logBytes = wal.diskBytes()
-  const manifestBytes = manifest.diskBytes()
-  const userBytes = transactions.userBytes()
-  return {
-    path: options.path,
-    visibleSequence: wal.visibleSequence(),
-    durableSequence: wal.durableSequence(),
-    flushedSequence: state.flushedThrough.sequence,
-    levels: tables.current().levels.map((level, index) => ({
-      level: index,
-      tables: level.length,
-      bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0)
-    })),
-    disk: {
-      tables: tableBytes,
-      valueFiles: valueBytes,
-      valueFilesLive: liveBytes,
-      log: logBytes,
-      manifest: manifestBytes,
-      total: tableBytes + valueBytes + logBytes + manifestBytes
-    },
-    memtables: { active: 1, frozen: memtables.frozenCount(), bytes: memtables.bytes(), entries: memtables.entries() },
-    blockCache: { bytes: blockCache.bytesUsed, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
-    valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
-    commits,
-    flushes,
-    compactions,
-    writeAmplification: userBytes === 0 ? 0 : (commits.logBytes + flushes.bytes + compactions.bytesWritten) / userBytes,
-    stalls: transactions.stalls(),
-    snapshots: transactions.snapshots(),
-    recovery: recovery.report
-  }
-}

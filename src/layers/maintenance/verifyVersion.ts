@@ -16,7 +16,7 @@ import { JobFiles } from "../jobs/JobFiles.ts"
 const drive = <A>(disk: Disk["Service"], directory: string, machine: StepMachine<A>): Effect.Effect<A, IoFailure | Damage> =>
   Effect.suspend(() => {
     const files = new JobFiles(disk.sync, directory)
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       let answer: Uint8Array | undefined
       for (;;) {
         const step = machine.next(answer)
@@ -25,7 +25,7 @@ const drive = <A>(disk: Disk["Service"], directory: string, machine: StepMachine
         yield* Effect.yieldNow
       }
     }).pipe(
-      Effect.catchDefect((cause) => cause instanceof IoFailure || cause instanceof Damage ? Effect.fail(cause) : Effect.die(cause)),
+      Effect.catchDefect((cause) => (cause instanceof IoFailure || cause instanceof Damage ? Effect.fail(cause) : Effect.die(cause))),
       Effect.ensuring(Effect.sync(() => files.close(false)))
     )
   })
@@ -46,7 +46,7 @@ export const verifyVersion = (parts: {
   Effect.acquireUseRelease(
     Effect.sync(parts.tables.pin),
     ({ state }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { directory, disk } = parts
         const report = { tables: 0, valueFiles: 0, blocks: 0, entries: 0, bytes: 0 }
         for (const table of state.tables.values()) {
@@ -60,7 +60,11 @@ export const verifyVersion = (parts: {
         }
         for (const file of state.valueFiles.values()) {
           const path = `${directory}/${fileName("values", file.fileId)}`
-          const found = yield* drive(disk, directory, walkValueFile({ crc32, codecs, fileId: file.fileId, path, fileBytes: file.fileBytes, uuid: state.uuid }))
+          const found = yield* drive(
+            disk,
+            directory,
+            walkValueFile({ crc32, codecs, fileId: file.fileId, path, fileBytes: file.fileBytes, uuid: state.uuid })
+          )
           report.valueFiles++
           report.blocks += found.recordCount
           report.bytes += file.fileBytes

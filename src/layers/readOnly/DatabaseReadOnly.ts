@@ -3,7 +3,18 @@ import * as Layer from "effect/Layer"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
 import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
-import { DatabaseClosed, DatabaseReadOnly, fromReadFailure, InvalidKeyspaceName, KeyspaceDropped, KeyspaceNotFound, NotADatabase, type OpenError, PathIsFile, TooManySnapshots } from "../../domain/errors.ts"
+import {
+  DatabaseClosed,
+  DatabaseReadOnly,
+  fromReadFailure,
+  InvalidKeyspaceName,
+  KeyspaceDropped,
+  KeyspaceNotFound,
+  NotADatabase,
+  type OpenError,
+  PathIsFile,
+  TooManySnapshots
+} from "../../domain/errors.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
@@ -27,7 +38,7 @@ import { NoDatabase, openReadOnly } from "./openReadOnly.ts"
 
 const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
 
-const make = Effect.gen(function*() {
+const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
@@ -46,7 +57,8 @@ const make = Effect.gen(function*() {
       })
       return { opened, tables: tables! }
     },
-    catch: (cause) => cause instanceof NoDatabase ? new NotADatabase({ path: directory, detail: "there is no database to read" }) : openError(directory, cause)
+    catch: (cause) =>
+      cause instanceof NoDatabase ? new NotADatabase({ path: directory, detail: "there is no database to read" }) : openError(directory, cause)
   })
   const { tables } = blank
   let opened = blank.opened
@@ -54,9 +66,16 @@ const make = Effect.gen(function*() {
   let closed = false
   const leases = new SnapshotLeases(clock.monotonicMs, options.snapshotLeaseMs, () => undefined, {
     openMax: options.maxTransactions,
-    closed: () => closed ? new DatabaseClosed({ path: directory }) : undefined
+    closed: () => (closed ? new DatabaseClosed({ path: directory }) : undefined)
   })
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(Math.max(1, Math.min(options.snapshotLeaseMs, 5000))), Effect.sync(() => leases.reap()))))
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sleep(Math.max(1, Math.min(options.snapshotLeaseMs, 5000))),
+        Effect.sync(() => leases.reap())
+      )
+    )
+  )
 
   const readCatalog = (version: Version, memtables: ReadonlyArray<Memtable>, sequence: number): Catalog["Service"] =>
     CatalogLayer.make(directory, CatalogLayer.readRows(tables, { memtables, version, sequence, timeMs: 0 }))
@@ -125,7 +144,7 @@ const make = Effect.gen(function*() {
     })
 
   const snapshotOf = (keyspace: number, name: string) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { lease, view } = yield* Effect.acquireRelease(
         Effect.suspend(() => {
           try {
@@ -150,7 +169,9 @@ const make = Effect.gen(function*() {
         sequence: lease.sequence,
         keyspace: (wanted) => {
           const id = names.get(wanted)
-          return id === undefined ? Effect.fail(new KeyspaceNotFound({ name: String(wanted) })) : Effect.succeed(makeReads(parts, past(id, lease, view)).reads)
+          return id === undefined
+            ? Effect.fail(new KeyspaceNotFound({ name: String(wanted) }))
+            : Effect.succeed(makeReads(parts, past(id, lease, view)).reads)
         }
       }
       return snapshot
@@ -178,8 +199,17 @@ const make = Effect.gen(function*() {
       visibleSequence: opened.sequence,
       durableSequence: opened.sequence,
       flushedSequence: state.flushedThrough.sequence,
-      levels: tables.current().levels.map((level, index) => ({ level: index, tables: level.length, bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0) })),
-      disk: { tables: tableBytes, valueFiles: valueBytes, valueFilesLive: liveBytes, log: logBytes, manifest: 0, total: tableBytes + valueBytes + logBytes },
+      levels: tables
+        .current()
+        .levels.map((level, index) => ({ level: index, tables: level.length, bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0) })),
+      disk: {
+        tables: tableBytes,
+        valueFiles: valueBytes,
+        valueFilesLive: liveBytes,
+        log: logBytes,
+        manifest: 0,
+        total: tableBytes + valueBytes + logBytes
+      },
       memtables: {
         active: 1,
         frozen: opened.memtables.length - 1,
@@ -194,15 +224,23 @@ const make = Effect.gen(function*() {
       writeAmplification: 0,
       stalls: { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 },
       snapshots: open,
-      recovery: { replayedTransactions: opened.replayedTransactions, replayedBytes: opened.replayedBytes, cutBytes: 0, laterGroupsCut: 0, durationMs: openMs }
+      recovery: {
+        replayedTransactions: opened.replayedTransactions,
+        replayedBytes: opened.replayedBytes,
+        cutBytes: 0,
+        laterGroupsCut: 0,
+        durationMs: openMs
+      }
     }
   }
   const openMs = clock.monotonicMs() - startedMs
 
-  yield* Effect.addFinalizer(() => Effect.sync(() => {
-    closed = true
-    tables.close()
-  }))
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+      tables.close()
+    })
+  )
 
   return Database.of({
     ...operationsOf(defaultKeyspace, "default"),
@@ -224,10 +262,15 @@ const make = Effect.gen(function*() {
       checkOpen()
       return catalog.names().map(({ id, name }) => ({
         name,
-        tableBytes: [...opened.state.tables.values()].reduce((sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum), 0)
+        tableBytes: [...opened.state.tables.values()].reduce(
+          (sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum),
+          0
+        )
       }))
     }),
-    health: Effect.sync(() => closed ? { state: "stopping" as const, reasons: [] } : { state: "readOnly" as const, reasons: ["opened with readOnly: true"] }),
+    health: Effect.sync(() =>
+      closed ? { state: "stopping" as const, reasons: [] } : { state: "readOnly" as const, reasons: ["opened with readOnly: true"] }
+    ),
     refresh: attemptRead(() => {
       checkOpen()
       const next = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))

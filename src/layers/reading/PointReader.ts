@@ -65,7 +65,14 @@ export class PointReader {
   }
 
   lookup(
-    view: View, keyspace: number, hash: number, key: Uint8Array, keyStart: number, keyEnd: number, mayBlock: boolean, brought: ReadonlyMap<string, Uint8Array> | undefined
+    view: View,
+    keyspace: number,
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    mayBlock: boolean,
+    brought: ReadonlyMap<string, Uint8Array> | undefined
   ): PointState {
     const snapshot = view.sequence
     const memtables = view.memtables
@@ -115,7 +122,8 @@ export class PointReader {
           this.leaf = result.leaf
           return PointState.pending
         }
-        if (result.kind !== Kind.put || result.sequence < tombstone || (result.expiresAt !== 0 && result.expiresAt <= view.timeMs)) return PointState.missing
+        if (result.kind !== Kind.put || result.sequence < tombstone || (result.expiresAt !== 0 && result.expiresAt <= view.timeMs))
+          return PointState.missing
         this.bytes = result.bytes
         this.start = result.valueStart
         this.end = result.valueEnd

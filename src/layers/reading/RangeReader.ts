@@ -62,7 +62,13 @@ export class RangeReader {
         if (slot.meta.rangeTombstoneCount > 0) tombstones.push(tables.reader(slot).tombstones)
       }
       if (index === 0 || inside.length === 1) for (const slot of inside) children.push(this.open(slot))
-      else if (inside.length > 1) children.push(new LevelCursor(inside.map((slot) => slot.meta), (meta) => this.open(this.slots.get(meta.fileId)!)))
+      else if (inside.length > 1)
+        children.push(
+          new LevelCursor(
+            inside.map((slot) => slot.meta),
+            (meta) => this.open(this.slots.get(meta.fileId)!)
+          )
+        )
     })
     this.cursor = new VisibleCursor(mergeCursors(children), {
       keyspace,

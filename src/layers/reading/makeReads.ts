@@ -4,7 +4,15 @@ import * as Stream from "effect/Stream"
 import { decodeText } from "../../domain/bytes/decodeText.ts"
 import type { Slab } from "../../domain/bytes/Slab.ts"
 import {
-  DatabaseClosed, fromReadFailure, InvalidKey, InvalidRange, KeyspaceDropped, type ReadError, type ScanError, SnapshotExpired, TooManySnapshots
+  DatabaseClosed,
+  fromReadFailure,
+  InvalidKey,
+  InvalidRange,
+  KeyspaceDropped,
+  type ReadError,
+  type ScanError,
+  SnapshotExpired,
+  TooManySnapshots
 } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import type { KeyEncoder } from "../../domain/keys/encodeKey.ts"
@@ -15,7 +23,7 @@ import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/D
 import type { Tables } from "../../services/Tables.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
-import type { PointReader} from "./PointReader.ts";
+import type { PointReader } from "./PointReader.ts"
 import { PointState } from "./PointReader.ts"
 import { RangeReader } from "./RangeReader.ts"
 import type { View } from "./View.ts"
@@ -51,9 +59,11 @@ const never = Infinity
 
 /** What a read may throw, as its public error. Defects pass through. */
 export const readError = (cause: unknown): ReadError =>
-  cause instanceof InvalidKey || cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired || cause instanceof DatabaseClosed ? cause : fromReadFailure(cause)
+  cause instanceof InvalidKey || cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired || cause instanceof DatabaseClosed
+    ? cause
+    : fromReadFailure(cause)
 
-const scanError = (cause: unknown): ScanError => cause instanceof InvalidRange || cause instanceof TooManySnapshots ? cause : readError(cause)
+const scanError = (cause: unknown): ScanError => (cause instanceof InvalidRange || cause instanceof TooManySnapshots ? cause : readError(cause))
 
 /** Throws `InvalidKey` where it is no list: a string has a length, too. */
 const demandKeys = (keys: unknown): void => {
@@ -88,8 +98,8 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     state === PointState.missing
       ? undefined
       : state === PointState.pointer
-      ? tables.readValue(point.bytes, point.start, point.end)
-      : slab.copy(point.bytes, point.start, point.end)
+        ? tables.readValue(point.bytes, point.start, point.end)
+        : slab.copy(point.bytes, point.start, point.end)
 
   const getInline = (key: Key): Uint8Array | undefined => {
     target.check()
@@ -207,64 +217,78 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
 
   const scan = (range?: ScanRange): Stream.Stream<Entry, ScanError> =>
     // Uninterruptible until the lease has its finalizer; the pulls it returns are not.
-    Stream.scoped(Stream.fromPull(Effect.uninterruptible(Effect.suspend(() => {
-      let opened: ReturnType<typeof open>
-      try {
-        opened = open(range)
-      } catch (cause) {
-        // Told at the first pull, so that the stream's type is all a caller has to look at.
-        const error = scanError(cause)
-        return Effect.succeed(Effect.fail(error))
-      }
-      const { lease, reader } = opened
-      let size = firstChunk
-      let finished = false
-
-      const bring = Effect.suspend(() => {
-        const { need, slot } = reader.pending!
-        return Effect.mapError(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()), readError)
-      })
-
-      const fill = (entries: Array<Entry>, first: () => "entry" | "end" | "pending", mayBlock: boolean): Effect.Effect<readonly [Entry, ...Array<Entry>], ScanError | Cause.Done> => {
-        try {
-          lease.check()
-          let state = first()
-          for (;;) {
-            if (state === "end") {
-              finished = true
-              break
+    Stream.scoped(
+      Stream.fromPull(
+        Effect.uninterruptible(
+          Effect.suspend(() => {
+            let opened: ReturnType<typeof open>
+            try {
+              opened = open(range)
+            } catch (cause) {
+              // Told at the first pull, so that the stream's type is all a caller has to look at.
+              const error = scanError(cause)
+              return Effect.succeed(Effect.fail(error))
             }
-            if (state === "pending") break
-            const key = reader.key(slab)
-            if (reader.isPointer && !mayBlock) {
-              return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) => {
-                entries.push({ key, value })
-                return entries.length >= size ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
-              })
-            }
-            entries.push({ key, value: reader.value(slab) })
-            if (entries.length >= size) break
-            state = reader.advance(mayBlock)
-          }
-        } catch (cause) {
-          return Effect.fail(readError(cause))
-        }
-        if (entries.length > 0) return Effect.succeed(nonEmpty(entries))
-        if (finished) return Cause.done()
-        return Effect.flatMap(bring, (block) => fill(entries, () => reader.supply(block, mayBlock), mayBlock))
-      }
+            const { lease, reader } = opened
+            let size = firstChunk
+            let finished = false
 
-      const pull = Effect.suspend(() => {
-        if (finished) return Cause.done()
-        const mayBlock = tables.readsAreFast()
-        const pulled = reader.pending !== undefined
-          ? Effect.flatMap(bring, (block) => fill([], () => reader.supply(block, mayBlock), mayBlock))
-          : fill([], () => reader.advance(mayBlock), mayBlock)
-        size = laterChunks
-        return pulled
-      })
-      return Effect.as(Effect.addFinalizer(() => Effect.sync(lease.release)), pull)
-    }))))
+            const bring = Effect.suspend(() => {
+              const { need, slot } = reader.pending!
+              return Effect.mapError(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()), readError)
+            })
+
+            const fill = (
+              entries: Array<Entry>,
+              first: () => "entry" | "end" | "pending",
+              mayBlock: boolean
+            ): Effect.Effect<readonly [Entry, ...Array<Entry>], ScanError | Cause.Done> => {
+              try {
+                lease.check()
+                let state = first()
+                for (;;) {
+                  if (state === "end") {
+                    finished = true
+                    break
+                  }
+                  if (state === "pending") break
+                  const key = reader.key(slab)
+                  if (reader.isPointer && !mayBlock) {
+                    return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) => {
+                      entries.push({ key, value })
+                      return entries.length >= size ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
+                    })
+                  }
+                  entries.push({ key, value: reader.value(slab) })
+                  if (entries.length >= size) break
+                  state = reader.advance(mayBlock)
+                }
+              } catch (cause) {
+                return Effect.fail(readError(cause))
+              }
+              if (entries.length > 0) return Effect.succeed(nonEmpty(entries))
+              if (finished) return Cause.done()
+              return Effect.flatMap(bring, (block) => fill(entries, () => reader.supply(block, mayBlock), mayBlock))
+            }
+
+            const pull = Effect.suspend(() => {
+              if (finished) return Cause.done()
+              const mayBlock = tables.readsAreFast()
+              const pulled =
+                reader.pending !== undefined
+                  ? Effect.flatMap(bring, (block) => fill([], () => reader.supply(block, mayBlock), mayBlock))
+                  : fill([], () => reader.advance(mayBlock), mayBlock)
+              size = laterChunks
+              return pulled
+            })
+            return Effect.as(
+              Effect.addFinalizer(() => Effect.sync(lease.release)),
+              pull
+            )
+          })
+        )
+      )
+    )
 
   const nonEmpty = (entries: Array<Entry>) => entries as [Entry, ...Array<Entry>]
 
@@ -293,30 +317,41 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     }
   }
 
-  const guarded = <A, B>(run: (a: A) => B) => (a: A): B => {
-    try {
-      return run(a)
-    } catch (cause) {
-      throw readError(cause)
-    }
-  }
-
-  const effectful = <A, B>(inline: (a: A) => B, cold: (a: A) => Effect.Effect<B, ReadError>) => (a: A): Effect.Effect<B, ReadError> =>
-    Effect.suspend(() => {
-      if (!tables.readsAreFast()) return cold(a)
+  const guarded =
+    <A, B>(run: (a: A) => B) =>
+    (a: A): B => {
       try {
-        return Effect.succeed(inline(a))
+        return run(a)
       } catch (cause) {
-        return Effect.fail(readError(cause))
+        throw readError(cause)
       }
-    })
+    }
+
+  const effectful =
+    <A, B>(inline: (a: A) => B, cold: (a: A) => Effect.Effect<B, ReadError>) =>
+    (a: A): Effect.Effect<B, ReadError> =>
+      Effect.suspend(() => {
+        if (!tables.readsAreFast()) return cold(a)
+        try {
+          return Effect.succeed(inline(a))
+        } catch (cause) {
+          return Effect.fail(readError(cause))
+        }
+      })
 
   return {
     reads: {
       get: effectful(getInline, (key) => Effect.map(coldLookup([key], coldValue), (found) => found[0])),
-      getText: effectful(getTextInline, (key) => Effect.map(coldLookup([key], coldValue), (found) => (found[0] === undefined ? undefined : decodeText(found[0])))),
+      getText: effectful(getTextInline, (key) =>
+        Effect.map(coldLookup([key], coldValue), (found) => (found[0] === undefined ? undefined : decodeText(found[0])))
+      ),
       getMany: effectful<ReadonlyArray<Key>, ReadonlyArray<Uint8Array | undefined>>(getManyInline, (keys) => coldLookup(keys, coldValue)),
-      has: effectful(hasInline, (key) => Effect.map(coldLookup([key], (state) => Effect.succeed(state !== PointState.missing)), (found) => found[0]!)),
+      has: effectful(hasInline, (key) =>
+        Effect.map(
+          coldLookup([key], (state) => Effect.succeed(state !== PointState.missing)),
+          (found) => found[0]!
+        )
+      ),
       scan
     },
     unsafe: {

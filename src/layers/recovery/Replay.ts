@@ -67,7 +67,17 @@ export class Replay implements TransactionVisitor {
   put(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, expiresAt: number): void {
     if (this.skipping) return
     this.active.insert(
-      keyspace, this.hash(keyspace, bytes, keyStart, keyEnd), bytes, keyStart, keyEnd, Kind.put, this.sequence, bytes, valueStart, valueEnd, expiresAt
+      keyspace,
+      this.hash(keyspace, bytes, keyStart, keyEnd),
+      bytes,
+      keyStart,
+      keyEnd,
+      Kind.put,
+      this.sequence,
+      bytes,
+      valueStart,
+      valueEnd,
+      expiresAt
     )
   }
 
@@ -83,7 +93,19 @@ export class Replay implements TransactionVisitor {
 
   expire(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, expiresAt: number, _version: number): void {
     if (this.skipping) return
-    this.active.insert(keyspace, this.hash(keyspace, bytes, keyStart, keyEnd), bytes, keyStart, keyEnd, Kind.expire, this.sequence, noBytes, 0, 0, expiresAt)
+    this.active.insert(
+      keyspace,
+      this.hash(keyspace, bytes, keyStart, keyEnd),
+      bytes,
+      keyStart,
+      keyEnd,
+      Kind.expire,
+      this.sequence,
+      noBytes,
+      0,
+      0,
+      expiresAt
+    )
   }
 
   end(): void {}

@@ -1,7 +1,14 @@
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { Damage } from "../../domain/failures.ts"
 import { decodeCurrent } from "../../domain/manifest/current.ts"
-import { currentFileName, currentTemporaryFileName, fileName, lockFileName, lockOwnerFileName, parseFileName } from "../../domain/manifest/fileNames.ts"
+import {
+  currentFileName,
+  currentTemporaryFileName,
+  fileName,
+  lockFileName,
+  lockOwnerFileName,
+  parseFileName
+} from "../../domain/manifest/fileNames.ts"
 import { type ManifestContent, readManifest } from "../../domain/manifest/manifestFile.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import { crc32 } from "../crc32.ts"
@@ -72,15 +79,17 @@ export const findOrphans = (disk: SyncDisk, directory: string, manifestId: numbe
   const rewritten: Array<string> = []
   for (const { id, kind, name } of listing.files) {
     const path = `${directory}/${name}`
-    const named = kind === "log"
-      ? state.segments.has(id)
-      : kind === "table"
-      ? state.tables.has(id)
-      : kind === "values"
-      ? state.valueFiles.has(id)
-      : id === manifestId
+    const named =
+      kind === "log"
+        ? state.segments.has(id)
+        : kind === "table"
+          ? state.tables.has(id)
+          : kind === "values"
+            ? state.valueFiles.has(id)
+            : id === manifestId
     if (named) continue
-    if (id > state.fileIdsThrough) throw new Damage(path, 0, "Unexpected", `file id ${id} is beyond the ${state.fileIdsThrough} the manifest reserves`)
+    if (id > state.fileIdsThrough)
+      throw new Damage(path, 0, "Unexpected", `file id ${id} is beyond the ${state.fileIdsThrough} the manifest reserves`)
     if (kind === "log" && checkOrphanSegment(disk, path, state) === state.epoch + 1) rewritten.push(path)
     else orphans.push(path)
   }

@@ -116,12 +116,16 @@ export const recover = (input: RecoverInput): Recovered => {
     const nextSequence = content === undefined ? 1 : clean ? lastSequence + 1 : old.sequencesThrough + 1
 
     const segmentPath = `${directory}/${fileName("log", segmentId)}`
-    const header = decodeSegmentHeader(crc32, segmentPath, encodeSegmentHeader(crc32, {
-      uuid: old.uuid,
-      fileId: segmentId,
-      epoch: old.epoch + 1,
-      salt: input.randomBytes(16)
-    }))
+    const header = decodeSegmentHeader(
+      crc32,
+      segmentPath,
+      encodeSegmentHeader(crc32, {
+        uuid: old.uuid,
+        fileId: segmentId,
+        epoch: old.epoch + 1,
+        salt: input.randomBytes(16)
+      })
+    )
     const headerBytes = encodeSegmentHeader(crc32, { uuid: old.uuid, fileId: segmentId, epoch: header.epoch, salt: header.salt })
     const handle = disk.open(segmentPath, "create")
     opened.push(handle)
@@ -152,8 +156,10 @@ export const recover = (input: RecoverInput): Recovered => {
     state.fileIdsThrough = Math.max(old.fileIdsThrough, manifestId + fileIdBlock)
     state.sequencesThrough = nextSequence - 1 + (input.sequencesReserved ?? sequenceBlock)
     state.engineTimeMs = engineTimeMs
-    if (nextSequence > lastSequence + 1) state.lostRanges = [...old.lostRanges, { from: Math.max(lastSequence + 1, old.lostRanges.at(-1)?.to ?? 0), to: nextSequence }]
-      .filter((range) => range.from < range.to)
+    if (nextSequence > lastSequence + 1)
+      state.lostRanges = [...old.lostRanges, { from: Math.max(lastSequence + 1, old.lostRanges.at(-1)?.to ?? 0), to: nextSequence }].filter(
+        (range) => range.from < range.to
+      )
     const next: ManifestState = { ...state, epoch: header.epoch }
 
     const manifestPath = `${directory}/${fileName("manifest", manifestId)}`
@@ -278,7 +284,8 @@ const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, position
     for (let i = fromIndex; i < from.scan.groups.length; i++) {
       const record = from.scan.groups.at(i)
       const bytes = new Uint8Array(record.lengthBytes)
-      if (from.handle.readAt(bytes, record.offset) !== bytes.length) throw new Damage(from.path, record.offset, "Truncated", "the group was there a moment ago")
+      if (from.handle.readAt(bytes, record.offset) !== bytes.length)
+        throw new Damage(from.path, record.offset, "Truncated", "the group was there a moment ago")
       const header = readGroupHeader(bytes, 0)!
       const sum = writeGroupHeader(crc32, segment.header.saltSum, bytes, {
         codec: header.codec,
@@ -318,4 +325,3 @@ const closeQuietly = (handle: FileHandle): void => {
     // Already closed.
   }
 }
-

@@ -45,7 +45,8 @@ const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, me
   const handle = disk.open(path, "read")
   try {
     const header = readSegmentHeader(handle, path)
-    if (header.sum !== meta.headerSum || header.fileId !== meta.fileId || header.epoch !== meta.epoch) throw new Damage(path, 0, "Unexpected", "another segment's header")
+    if (header.sum !== meta.headerSum || header.fileId !== meta.fileId || header.epoch !== meta.epoch)
+      throw new Damage(path, 0, "Unexpected", "another segment's header")
     for (let i = 0; i < 16; i++) if (header.uuid[i] !== state.uuid[i]) throw new Damage(path, 0, "Unexpected", "a segment of another database")
     return { path, handle, header }
   } catch (cause) {
@@ -62,7 +63,9 @@ const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, me
  */
 export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState, onGroup: (group: VerifiedGroup) => void): ScannedLog => {
   const flushed = state.flushedThrough
-  const named = [...state.segments.values()].filter((meta) => meta.sealed === undefined || meta.sealed.lastSequence > flushed.sequence).sort((a, b) => a.fileId - b.fileId)
+  const named = [...state.segments.values()]
+    .filter((meta) => meta.sealed === undefined || meta.sealed.lastSequence > flushed.sequence)
+    .sort((a, b) => a.fileId - b.fileId)
   const opened: Array<{ readonly meta: SegmentMeta; readonly path: string; readonly handle: FileHandle; readonly header: SegmentHeader }> = []
   try {
     for (const meta of named) opened.push({ meta, ...openSegment(disk, directory, state, meta) })

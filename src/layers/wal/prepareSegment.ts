@@ -26,7 +26,7 @@ export const prepareSegment = (input: {
   /** How many bytes after the header to fill with zeros. */
   readonly zeroBytes: number
 }): Effect.Effect<LogSegment, IoFailure | ManifestError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { clock, directory, disk, entropy, manifest, template, zeroBytes } = input
     const [fileId] = yield* manifest.takeFileIds(1)
     const bytes = encodeSegmentHeader(crc32, {
@@ -39,8 +39,11 @@ export const prepareSegment = (input: {
     const path = `${directory}/${fileName("log", fileId!)}`
     const header = decodeSegmentHeader(crc32, path, bytes)
     const handle = yield* Effect.try({ try: () => disk.sync.open(path, "create"), catch: (e) => e as IoFailure })
-    const abandon = Effect.andThen(Effect.sync(() => handle.close()), Effect.ignore(disk.remove(path)))
-    yield* Effect.gen(function*() {
+    const abandon = Effect.andThen(
+      Effect.sync(() => handle.close()),
+      Effect.ignore(disk.remove(path))
+    )
+    yield* Effect.gen(function* () {
       yield* disk.writev(handle, [bytes], 0)
       yield* disk.datasync(handle)
       yield* disk.syncDirectory(directory)
@@ -50,11 +53,13 @@ export const prepareSegment = (input: {
       engineTimeMs: clock.nowMs()
     }))
     // Zeros end a log as the end of its file does, so a crash in between changes nothing; nor does it matter where the disk has no room for them.
-    yield* Effect.ignore(Effect.gen(function*() {
-      for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
-        yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
-      }
-    }))
+    yield* Effect.ignore(
+      Effect.gen(function* () {
+        for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
+          yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
+        }
+      })
+    )
     // A handle whose sync failed must not be synced again: such a segment is not used.
     if (zeroBytes > 0) yield* disk.datasync(handle).pipe(Effect.onError(() => Effect.sync(() => handle.close())))
     return { fileId: fileId!, handle, header, headerBytes: bytes.length, basePosition: 0, position: 0, lastSum: 0, lastSequence: 0 }

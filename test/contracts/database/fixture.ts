@@ -15,14 +15,23 @@ export interface DatabaseFixture {
   /** A new, empty database, until the scope closes. */
   readonly open: (options?: TestOptions) => Effect.Effect<DatabaseShape, OpenError, Scope.Scope>
   /** A place for a checkpoint, and how to open it; undefined where a database cannot be opened again. */
-  readonly checkpoints: { readonly newPath: () => string; readonly open: (path: string) => Effect.Effect<DatabaseShape, OpenError, Scope.Scope> } | undefined
+  readonly checkpoints:
+    | { readonly newPath: () => string; readonly open: (path: string) => Effect.Effect<DatabaseShape, OpenError, Scope.Scope> }
+    | undefined
 }
 
 /** Everything as small as it may be: few entries pass through every part of the engine. */
-export const small: TestOptions = { memtableBytes: 65_536, walSegmentBytes: 65_536, tableBytes: 65_536, levelBytesBase: 65_536, blockBytes: 512, level0CompactTrigger: 2 }
+export const small: TestOptions = {
+  memtableBytes: 65_536,
+  walSegmentBytes: 65_536,
+  tableBytes: 65_536,
+  levelBytesBase: 65_536,
+  blockBytes: 512,
+  level0CompactTrigger: 2
+}
 
 const decoder = new TextDecoder()
-export const text = (bytes: Uint8Array | undefined): string | undefined => bytes === undefined ? undefined : decoder.decode(bytes)
+export const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : decoder.decode(bytes))
 
 /** `key=value` of each entry, in the order in which they come. */
 export const pairs = (entries: Iterable<Entry>): ReadonlyArray<string> => Array.from(entries, ({ key, value }) => `${text(key)}=${text(value)}`)
@@ -34,8 +43,7 @@ export const places = ["memtable", "level 0", "compacted", "some of each"] as co
 
 /** Brings what was written before to its place. */
 export const settle = (db: DatabaseShape, place: (typeof places)[number]) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     if (place === "level 0") yield* db.flush
     if (place === "compacted") yield* Effect.andThen(db.flush, db.compact())
   })
-

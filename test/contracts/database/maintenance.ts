@@ -10,7 +10,7 @@ const key = (i: number) => `k${String(i).padStart(5, "0")}`
 export const maintenanceContract = (fixture: DatabaseFixture): void => {
   describe("maintenance", () => {
     it.effect("flush: what was visible before is in tables", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         yield* db.flush
         expect((yield* db.stats).flushes.count).toBe(0)
@@ -22,26 +22,32 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         expect(stats.memtables).toMatchObject({ active: 1, frozen: 0, entries: 0 })
         expect(stats.flushes.count).toBe(1)
         expect(stats.levels.reduce((sum, level) => sum + level.tables, 0)).toBe(1)
-      }))
+      })
+    )
 
     it.effect("flush by many beside writers holds no more memtables than may be", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open({ ...small, writeBufferCount: 2 })
         let frozenMax = 0
-        yield* Effect.forEach(Array.from({ length: 60 }, (_, i) => i), (i) =>
-          Effect.gen(function*() {
-            yield* db.put(key(i), random(100), { durability: "buffered" })
-            const flushing = yield* Effect.forkChild(db.flush, { startImmediately: true })
-            frozenMax = Math.max(frozenMax, (yield* db.stats).memtables.frozen)
-            yield* Fiber.join(flushing)
-            expect((yield* db.stats).flushedSequence).toBeGreaterThan(0)
-          }), { concurrency: "unbounded" })
+        yield* Effect.forEach(
+          Array.from({ length: 60 }, (_, i) => i),
+          (i) =>
+            Effect.gen(function* () {
+              yield* db.put(key(i), random(100), { durability: "buffered" })
+              const flushing = yield* Effect.forkChild(db.flush, { startImmediately: true })
+              frozenMax = Math.max(frozenMax, (yield* db.stats).memtables.frozen)
+              yield* Fiber.join(flushing)
+              expect((yield* db.stats).flushedSequence).toBeGreaterThan(0)
+            }),
+          { concurrency: "unbounded" }
+        )
         expect(frozenMax).toBeLessThanOrEqual(1)
         expect(yield* scanned(db)).toHaveLength(60)
-      }))
+      })
+    )
 
     it.effect("compact: a range of keys, a keyspace, everything; nothing but space changes", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open({ ...small, level0CompactTrigger: 50, level0SlowTrigger: 60, level0StopTrigger: 70 })
         const orders = yield* db.keyspace("orders")
         for (let turn = 0; turn < 4; turn++) {
@@ -53,7 +59,7 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         const level0 = Effect.map(db.stats, ({ levels }) => levels[0]!.tables)
         const before = yield* level0
         expect(before).toBeGreaterThanOrEqual(4)
-        const same = Effect.gen(function*() {
+        const same = Effect.gen(function* () {
           expect(yield* scanned(db)).toEqual(all)
           expect(yield* scanned(orders)).toEqual(ordered)
         })
@@ -71,12 +77,20 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         expect(stats.compactions.count).toBeGreaterThan(0)
         expect(stats.compactions.running).toBe(0)
         expect((yield* db.verify).entries).toBe(402)
-      }))
+      })
+    )
 
     it.effect("compact ends while others go on writing, and can be interrupted", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
-        const writer = yield* Effect.forkChild(Effect.forever(Effect.andThen(Effect.suspend(() => db.put(key(Math.floor(Math.random() * 1000)), random(300), { durability: "buffered" })), Effect.yieldNow)))
+        const writer = yield* Effect.forkChild(
+          Effect.forever(
+            Effect.andThen(
+              Effect.suspend(() => db.put(key(Math.floor(Math.random() * 1000)), random(300), { durability: "buffered" })),
+              Effect.yieldNow
+            )
+          )
+        )
         for (let i = 0; i < 5; i++) {
           yield* waitFor(Effect.map(db.stats, ({ memtables }) => memtables.entries > 50))
           yield* db.compact()
@@ -88,12 +102,21 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         yield* db.compact()
         expect((yield* db.stats).compactions.running).toBe(0)
         yield* db.verify
-      }))
+      })
+    )
 
     it.effect("overwriting, deleting and deleting ranges give space back, unasked", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
-        const write = (count: number) => Effect.forEach(Array.from({ length: count / 20 }, (_, i) => i), (i) => db.write(Array.from({ length: 20 }, (_, j) => ({ type: "put" as const, key: key(i * 20 + j), value: random(j % 4 === 0 ? 2000 : 200) })), { durability: "buffered" }))
+        const write = (count: number) =>
+          Effect.forEach(
+            Array.from({ length: count / 20 }, (_, i) => i),
+            (i) =>
+              db.write(
+                Array.from({ length: 20 }, (_, j) => ({ type: "put" as const, key: key(i * 20 + j), value: random(j % 4 === 0 ? 2000 : 200) })),
+                { durability: "buffered" }
+              )
+          )
         const bytes = Effect.map(db.stats, ({ disk }) => disk.tables + disk.valueFiles)
         yield* write(600)
         yield* Effect.andThen(db.flush, db.compact())
@@ -112,10 +135,11 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         // The log, too: what is in tables is not kept twice.
         expect((yield* db.stats).disk.log).toBeLessThan(3 * 65_536)
         yield* db.verify
-      }))
+      })
+    )
 
     it.effect("verify reads every block; stats add up", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         expect(yield* db.verify).toEqual({ tables: 0, valueFiles: 0, blocks: 0, entries: 0, bytes: 0 })
         yield* db.write(Array.from({ length: 100 }, (_, i) => ({ type: "put" as const, key: key(i), value: random(i % 10 === 0 ? 3000 : 50) })))
@@ -134,16 +158,21 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         expect(stats.valueCache.bytes).toBeLessThanOrEqual(stats.valueCache.capacityBytes)
         expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
         yield* db.refresh
-      }))
+      })
+    )
 
     if (fixture.checkpoints === undefined) return
     const { newPath, open } = fixture.checkpoints
 
     it.effect("checkpoint: a database of its own, and the source untouched", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const orders = yield* db.keyspace("orders")
-        yield* db.write([{ type: "put", key: "k", value: "before" }, { type: "put", key: "large", value: "x".repeat(5000) }, { type: "put", key: "o", value: "1", keyspace: "orders" }])
+        yield* db.write([
+          { type: "put", key: "k", value: "before" },
+          { type: "put", key: "large", value: "x".repeat(5000) },
+          { type: "put", key: "o", value: "1", keyspace: "orders" }
+        ])
         const path = newPath()
         const report = yield* db.checkpoint(path)
         expect(report).toMatchObject({ path, sequence: (yield* db.stats).visibleSequence })
@@ -151,46 +180,65 @@ export const maintenanceContract = (fixture: DatabaseFixture): void => {
         expect(yield* Effect.flip(db.checkpoint(path))).toMatchObject({ _tag: "PathExists", path })
         yield* db.put("k", "after")
         yield* db.dropKeyspace("orders")
-        yield* Effect.scoped(Effect.gen(function*() {
-          const copy = yield* open(path)
-          expect(yield* copy.getText("k")).toBe("before")
-          expect(yield* copy.getText("large")).toBe("x".repeat(5000))
-          const copied = yield* copy.keyspace("orders")
-          expect(yield* copied.getText("o")).toBe("1")
-          expect((yield* copy.put("k", "in the copy")).sequence).toBeGreaterThan(report.sequence)
-          yield* copy.write([{ type: "deleteRange", gte: "a", lt: "z" }])
-          yield* Effect.andThen(copy.flush, copy.compact())
-          yield* copy.verify
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const copy = yield* open(path)
+            expect(yield* copy.getText("k")).toBe("before")
+            expect(yield* copy.getText("large")).toBe("x".repeat(5000))
+            const copied = yield* copy.keyspace("orders")
+            expect(yield* copied.getText("o")).toBe("1")
+            expect((yield* copy.put("k", "in the copy")).sequence).toBeGreaterThan(report.sequence)
+            yield* copy.write([{ type: "deleteRange", gte: "a", lt: "z" }])
+            yield* Effect.andThen(copy.flush, copy.compact())
+            yield* copy.verify
+          })
+        )
         expect(yield* db.getText("k")).toBe("after")
         expect(yield* db.getText("large")).toBe("x".repeat(5000))
         expect(yield* Effect.flip(orders.get("o"))).toMatchObject({ _tag: "KeyspaceDropped" })
         yield* Effect.andThen(db.flush, db.compact())
         yield* db.verify
-        yield* Effect.scoped(Effect.gen(function*() {
-          expect(yield* scanned(yield* open(path))).toEqual([])
-        }))
-      }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            expect(yield* scanned(yield* open(path))).toEqual([])
+          })
+        )
+      })
+    )
 
     it.effect("checkpoint under writers is of one moment", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         let i = 0
-        const writer = yield* Effect.forkChild(Effect.forever(Effect.suspend(() => {
-          i++
-          return db.write([{ type: "put", key: "a", value: String(i) }, { type: "put", key: key(i), value: "v" }, { type: "put", key: "b", value: String(i) }], { durability: i % 4 === 0 ? "sync" : "buffered" })
-        })))
+        const writer = yield* Effect.forkChild(
+          Effect.forever(
+            Effect.suspend(() => {
+              i++
+              return db.write(
+                [
+                  { type: "put", key: "a", value: String(i) },
+                  { type: "put", key: key(i), value: "v" },
+                  { type: "put", key: "b", value: String(i) }
+                ],
+                { durability: i % 4 === 0 ? "sync" : "buffered" }
+              )
+            })
+          )
+        )
         yield* waitFor(Effect.sync(() => i > 20))
         const path = newPath()
         const report = yield* db.checkpoint(path)
         yield* Fiber.interrupt(writer)
-        yield* Effect.scoped(Effect.gen(function*() {
-          const copy = yield* open(path)
-          const a = yield* copy.getText("a")
-          expect(yield* copy.getText("b")).toBe(a)
-          expect(yield* scanned(copy, { prefix: "k" })).toHaveLength(Number(a))
-          expect(report.sequence).toBeGreaterThanOrEqual(20)
-        }))
-      }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const copy = yield* open(path)
+            const a = yield* copy.getText("a")
+            expect(yield* copy.getText("b")).toBe(a)
+            expect(yield* scanned(copy, { prefix: "k" })).toHaveLength(Number(a))
+            expect(report.sequence).toBeGreaterThanOrEqual(20)
+          })
+        )
+      })
+    )
   })
 }

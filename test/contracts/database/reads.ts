@@ -13,13 +13,17 @@ const keys = ["a", "a\0", "a\0b", "ab", "abc", "b", "ba", "z", "\uffff", "\u{100
 
 /** Written in pieces, so that "some of each" has entries in tables of several levels and in the memtable. */
 const load = (db: DatabaseShape, place: (typeof places)[number]) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     for (const [i, key] of keys.entries()) {
       yield* db.put(key, "old")
       if (place === "some of each" && i === 4) yield* Effect.andThen(db.flush, db.compact())
     }
     if (place === "some of each") yield* db.flush
-    yield* db.write([...keys.map((key) => ({ type: "put" as const, key, value: `v:${key}` })), { type: "put", key: "gone", value: "1" }, { type: "put", key: "large", value: large }])
+    yield* db.write([
+      ...keys.map((key) => ({ type: "put" as const, key, value: `v:${key}` })),
+      { type: "put", key: "gone", value: "1" },
+      { type: "put", key: "large", value: large }
+    ])
     if (place === "some of each") yield* db.flush
     yield* db.delete("gone")
     yield* settle(db, place)
@@ -60,7 +64,7 @@ const ranges: ReadonlyArray<readonly [ScanRange | undefined, ReadonlyArray<strin
 export const readsContract = (fixture: DatabaseFixture): void => {
   describe.each(places)("reads, entries in: %s", (place) => {
     it.effect("get, getText, has, getMany, and their synchronous twins", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         yield* load(db, place)
         for (const key of keys) {
@@ -89,10 +93,11 @@ export const readsContract = (fixture: DatabaseFixture): void => {
         expect((yield* db.getMany(asked)).map(text)).toEqual(expected)
         expect(db.unsafe.getMany(asked).map(text)).toEqual(expected)
         expect(yield* db.getMany([])).toEqual([])
-      }))
+      })
+    )
 
     it.effect("scan with all bounds, prefix, limit, forward and backward, and entries", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         yield* load(db, place)
         for (const [range, expected] of ranges) {
@@ -104,39 +109,49 @@ export const readsContract = (fixture: DatabaseFixture): void => {
           expect(yield* scanned(db, { ...range, reverse: true, limit: 2 })).toEqual(named.toReversed().slice(0, 2))
         }
         expect((yield* db.stats).snapshots.open).toBe(0)
-      }))
+      })
+    )
   })
 
   it.effect("a scan is of the moment it was started, whatever is written and dropped meanwhile", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* fixture.open(small)
       const count = 2000
       const key = (i: number) => `k${String(i).padStart(5, "0")}`
       yield* db.write(Array.from({ length: count }, (_, i) => ({ type: "put" as const, key: key(i), value: `first ${i}` })))
       let seen = 0
-      yield* db.scan().pipe(Stream.runForEachArray((entries) =>
-        Effect.gen(function*() {
-          for (const entry of entries) {
-            expect(text(entry.key)).toBe(key(seen))
-            expect(text(entry.value)).toBe(`first ${seen++}`)
-          }
-          if (seen > 600) return
-          yield* db.write([{ type: "deleteRange", gte: key(seen), lt: key(count) }, ...Array.from({ length: 300 }, (_, i) => ({ type: "put" as const, key: key(i * 5), value: "second" }))])
-          yield* Effect.andThen(db.flush, db.compact())
-        })
-      ))
+      yield* db.scan().pipe(
+        Stream.runForEachArray((entries) =>
+          Effect.gen(function* () {
+            for (const entry of entries) {
+              expect(text(entry.key)).toBe(key(seen))
+              expect(text(entry.value)).toBe(`first ${seen++}`)
+            }
+            if (seen > 600) return
+            yield* db.write([
+              { type: "deleteRange", gte: key(seen), lt: key(count) },
+              ...Array.from({ length: 300 }, (_, i) => ({ type: "put" as const, key: key(i * 5), value: "second" }))
+            ])
+            yield* Effect.andThen(db.flush, db.compact())
+          })
+        )
+      )
       expect(seen).toBe(count)
       expect((yield* db.stats).snapshots.open).toBe(0)
       yield* db.verify
-    }))
+    })
+  )
 
   it.effect("a scan that is left early, or interrupted, ends its lease", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* fixture.open(small)
       yield* db.write(Array.from({ length: 1000 }, (_, i) => ({ type: "put" as const, key: `k${i}`, value: "v" })))
       expect(pairs(yield* Stream.runCollect(db.scan().pipe(Stream.take(3))))).toHaveLength(3)
       for (const _ of db.unsafe.entries()) break
-      const fiber = yield* Effect.forkChild(Stream.runForEachArray(db.scan(), () => Effect.never), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEachArray(db.scan(), () => Effect.never),
+        { startImmediately: true }
+      )
       yield* Effect.yieldNow
       expect((yield* db.stats).snapshots.open).toBe(1)
       yield* Fiber.interrupt(fiber)
@@ -144,13 +159,15 @@ export const readsContract = (fixture: DatabaseFixture): void => {
       // An iterator that is made and never advanced holds nothing.
       db.unsafe.entries()
       expect((yield* db.stats).snapshots.open).toBe(0)
-    }))
+    })
+  )
 
   it.effect("bytes returned belong to the caller: changing them changes nothing, and nothing the engine does later changes them", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* fixture.open(small)
       const value = (i: number) => `value ${i} `.repeat(i % 7 === 0 ? 300 : 3)
-      const write = (turn: string) => db.write(Array.from({ length: 300 }, (_, i) => ({ type: "put" as const, key: `k${i}`, value: turn + value(i) })))
+      const write = (turn: string) =>
+        db.write(Array.from({ length: 300 }, (_, i) => ({ type: "put" as const, key: `k${i}`, value: turn + value(i) })))
       yield* write("one ")
       for (const place of places) {
         yield* settle(db, place)
@@ -184,12 +201,16 @@ export const readsContract = (fixture: DatabaseFixture): void => {
         }
         yield* write("one ")
       }
-    }))
+    })
+  )
 
   it.effect("small values are views of small slabs, large ones own their memory", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const db = yield* fixture.open(small)
-      yield* db.write([{ type: "put", key: "small", value: "s".repeat(1000) }, { type: "put", key: "large", value: "l".repeat(1025) }])
+      yield* db.write([
+        { type: "put", key: "small", value: "s".repeat(1000) },
+        { type: "put", key: "large", value: "l".repeat(1025) }
+      ])
       for (const place of ["memtable", "compacted"] as const) {
         yield* settle(db, place)
         const smallValue = (yield* db.get("small"))!
@@ -198,5 +219,6 @@ export const readsContract = (fixture: DatabaseFixture): void => {
         expect(largeValue.buffer.byteLength).toBe(1025)
         for (const bytes of [smallValue, largeValue]) expect(bytes.buffer).toBeInstanceOf(ArrayBuffer)
       }
-    }))
+    })
+  )
 }

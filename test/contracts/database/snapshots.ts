@@ -12,13 +12,16 @@ const key = (i: number) => `k${String(i).padStart(4, "0")}`
 export const snapshotsContract = (fixture: DatabaseFixture): void => {
   describe("snapshots", () => {
     it.effect("do not move: across overwrites, deletes, range deletes, flush, compaction and drop", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const orders = yield* db.keyspace("orders")
         const count = 300
-        const expectation = (turn: number) => Array.from({ length: count }, (_, i) => i).filter((i) => turn === 0 || i % (turn + 1) !== 0).map((i) => `${key(i)}=turn ${turn}`)
+        const expectation = (turn: number) =>
+          Array.from({ length: count }, (_, i) => i)
+            .filter((i) => turn === 0 || i % (turn + 1) !== 0)
+            .map((i) => `${key(i)}=turn ${turn}`)
         const check = (snapshot: Snapshot, turn: number) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const expected = expectation(turn)
             expect(yield* scanned(snapshot)).toEqual(expected)
             expect(yield* scanned(snapshot, { reverse: true, limit: 5 })).toEqual(expected.toReversed().slice(0, 5))
@@ -55,10 +58,11 @@ export const snapshotsContract = (fixture: DatabaseFixture): void => {
         expect(yield* Effect.flip(orders.get("turn"))).toMatchObject({ _tag: "KeyspaceDropped" })
         expect(yield* Effect.flip((yield* db.snapshot).keyspace("orders"))).toMatchObject({ _tag: "KeyspaceNotFound" })
         yield* db.verify
-      }))
+      })
+    )
 
     it.effect("end with their scope, and are refused afterwards", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         yield* db.put("k", "1")
         const scope = yield* Scope.make()
@@ -69,14 +73,18 @@ export const snapshotsContract = (fixture: DatabaseFixture): void => {
         yield* Scope.close(scope, Exit.void)
         expect((yield* db.stats).snapshots.open).toBe(0)
         for (const read of [snapshot.get("k"), snapshot.getText("k"), snapshot.getMany(["k"]), snapshot.has("k"), scanned(snapshot)]) {
-          expect(yield* Effect.flip(Effect.asVoid<unknown, { readonly _tag: string }, never>(read))).toMatchObject({ _tag: "SnapshotExpired", sequence: snapshot.sequence })
+          expect(yield* Effect.flip(Effect.asVoid<unknown, { readonly _tag: string }, never>(read))).toMatchObject({
+            _tag: "SnapshotExpired",
+            sequence: snapshot.sequence
+          })
         }
         expect(() => snapshot.unsafe.get("k")).toThrow("expired")
         expect(() => [...snapshot.unsafe.entries()]).toThrow("expired")
-      }))
+      })
+    )
 
     it.effect("expire after their lease: reads fail and never change, and what they held is let go and counted", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open({ ...small, snapshotLease: "30 seconds" })
         for (let i = 0; i < 500; i++) yield* db.put(key(i), "old", { durability: "buffered" })
         yield* db.flush
@@ -100,10 +108,11 @@ export const snapshotsContract = (fixture: DatabaseFixture): void => {
         expect((yield* db.stats).snapshots).toMatchObject({ open: 0, expired: 2, oldestSequence: undefined })
         // A new one is as good as the first was.
         expect(yield* scanned(yield* db.snapshot)).toEqual([])
-      }))
+      })
+    )
 
     it.effect("are at most maxTransactions, scans included; those who end make room", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open({ ...small, maxTransactions: 3, snapshotLease: "1 minute" })
         yield* db.put("k", "1")
         const scope = yield* Scope.make()
@@ -125,6 +134,7 @@ export const snapshotsContract = (fixture: DatabaseFixture): void => {
         expect(() => db.unsafe.entries().next()).toThrow("maxTransactions")
         yield* TestClock.adjust("1 minute")
         expect(yield* scanned(db)).toEqual(["k=2"])
-      }))
+      })
+    )
   })
 }

@@ -9,7 +9,7 @@ const put = (key: string, value: string, keyspace?: string): WriteOperation => (
 export const writesContract = (fixture: DatabaseFixture): void => {
   describe("writes", () => {
     it.effect("say their sequence and what the acknowledgement was worth", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const first = yield* db.put("a", "1", { durability: "sync" })
         const second = yield* db.put("b", "2", { durability: "buffered" })
@@ -26,17 +26,19 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         expect(stats.durableSequence).toBeGreaterThanOrEqual(third.sequence)
         // Nothing to do is done at once, and takes no sequence.
         expect(yield* db.write([])).toEqual({ sequence: fourth.sequence, durability: fixture.durabilityOf("sync") })
-      }))
+      })
+    )
 
     it.effect("take the default of opening", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open({ ...small, durability: "buffered" })
         expect((yield* db.put("a", "1")).durability).toBe(fixture.durabilityOf("buffered"))
         expect((yield* db.put("a", "1", { durability: "sync" })).durability).toBe(fixture.durabilityOf("sync"))
-      }))
+      })
+    )
 
     it.effect("empty values, values of every size, bytes and text", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const sizes = [0, 1, 63, 64, 1023, 1024, 1025, 4096, 65_535, 65_536, 200_000, 1_000_000]
         for (const size of sizes) {
@@ -53,10 +55,11 @@ export const writesContract = (fixture: DatabaseFixture): void => {
           expect(yield* db.getText("buffer")).toBe("of node")
         }
         yield* db.verify
-      }))
+      })
+    )
 
     it.effect("keys of every size, up to the limit", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const sizes = [1, 2, 127, 128, 1000, 16_384, 65_535, 65_536]
         for (const size of sizes) yield* db.put("k".repeat(size), String(size))
@@ -65,10 +68,11 @@ export const writesContract = (fixture: DatabaseFixture): void => {
           for (const size of sizes) expect(yield* db.getText("k".repeat(size))).toBe(String(size))
           expect((yield* scanned(db)).map((pair) => pair.length - pair.indexOf("=") - 1)).toEqual(sizes.map((size) => String(size).length))
         }
-      }))
+      })
+    )
 
     it.effect("what was handed in may be reused once the write has answered", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const key = new Uint8Array([1, 2, 3])
         const value = new Uint8Array(3000).fill(7)
@@ -77,10 +81,11 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         value.fill(9)
         expect(yield* db.get(new Uint8Array([1, 2, 3]))).toEqual(new Uint8Array(3000).fill(7))
         expect(yield* db.has(key)).toBe(false)
-      }))
+      })
+    )
 
     it.effect.each(places)("a batch sees its own earlier operations; range deletes cover what is older, in: %s", (place) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         for (const key of ["a", "b", "c", "d", "e"]) yield* db.put(key, "old")
         yield* settle(db, place)
@@ -105,10 +110,11 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         yield* settle(db, place)
         expect(yield* scanned(db)).toEqual(["b=after"])
         expect(text(yield* db.get("c"))).toBeUndefined()
-      }))
+      })
+    )
 
     it.effect("are atomic across keyspaces, and nothing is written where one operation is refused", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         const orders = yield* db.keyspace("orders")
         yield* db.write([put("k", "here"), put("k", "there", "orders")])
@@ -124,27 +130,40 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         expect(second).toMatchObject({ _tag: "InvalidKey", reason: "Empty", index: 1 })
         expect([yield* db.getText("k"), yield* orders.getText("k")]).toEqual(["here", "there too"])
         expect((yield* db.stats).visibleSequence).toBe(before)
-      }))
+      })
+    )
 
     it.effect("by many fibers at once: all of them, in one order, no sequence twice", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
-        const results = yield* Effect.forEach(Array.from({ length: 400 }, (_, i) => i), (i) =>
-          i % 3 === 0 ? db.write([put(`k${i}`, `v${i}`), put("shared", String(i))], { durability: i % 2 === 0 ? "sync" : "buffered" }) : db.put(`k${i}`, `v${i}`, { durability: "buffered" }), {
-          concurrency: "unbounded"
-        })
+        const results = yield* Effect.forEach(
+          Array.from({ length: 400 }, (_, i) => i),
+          (i) =>
+            i % 3 === 0
+              ? db.write([put(`k${i}`, `v${i}`), put("shared", String(i))], { durability: i % 2 === 0 ? "sync" : "buffered" })
+              : db.put(`k${i}`, `v${i}`, { durability: "buffered" }),
+          {
+            concurrency: "unbounded"
+          }
+        )
         const sequences = results.map((result) => result.sequence).sort((a, b) => a - b)
         expect(sequences).toEqual(Array.from({ length: 400 }, (_, i) => sequences[0]! + i))
         for (let i = 0; i < 400; i++) expect(yield* db.getText(`k${i}`)).toBe(`v${i}`)
-        const last = results.map((result, i) => ({ i, sequence: result.sequence })).filter(({ i }) => i % 3 === 0).sort((a, b) => b.sequence - a.sequence)[0]!
+        const last = results
+          .map((result, i) => ({ i, sequence: result.sequence }))
+          .filter(({ i }) => i % 3 === 0)
+          .sort((a, b) => b.sequence - a.sequence)[0]!
         expect(yield* db.getText("shared")).toBe(String(last.i))
-      }))
+      })
+    )
 
     it.effect("that are interrupted are done or not done, and leave nothing behind", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         for (let i = 0; i < 60; i++) {
-          const fiber = yield* Effect.forkChild(db.write([put(`a${i}`, "1"), put(`b${i}`, "1")], { durability: i % 2 === 0 ? "sync" : "buffered" }), { startImmediately: i % 3 !== 0 })
+          const fiber = yield* Effect.forkChild(db.write([put(`a${i}`, "1"), put(`b${i}`, "1")], { durability: i % 2 === 0 ? "sync" : "buffered" }), {
+            startImmediately: i % 3 !== 0
+          })
           for (let turns = 0; turns < i % 5; turns++) yield* Effect.yieldNow
           yield* Fiber.interrupt(fiber)
         }
@@ -153,10 +172,11 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         for (let i = 0; i < 60; i++) expect(yield* db.has(`a${i}`), String(i)).toBe(yield* db.has(`b${i}`))
         const stats = yield* db.stats
         expect([stats.stalls.waiting, stats.snapshots.open]).toEqual([0, 0])
-      }))
+      })
+    )
 
     it.effect("a batch larger than a memtable, and one of very many operations", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const db = yield* fixture.open(small)
         yield* db.put("before", "1")
         yield* db.write(Array.from({ length: 20_000 }, (_, i) => put(`k${i}`, "")))
@@ -168,6 +188,7 @@ export const writesContract = (fixture: DatabaseFixture): void => {
         expect((yield* db.getText("big 2"))!.length).toBe(300_000)
         expect([...db.unsafe.entries({ prefix: "k" })]).toHaveLength(20_000)
         yield* db.verify
-      }))
+      })
+    )
   })
 }

@@ -19,7 +19,13 @@ const keyspaceOf = (name: string | undefined): number => {
 type Operation =
   | { readonly type: "put"; readonly key: string | Uint8Array; readonly value: string | Uint8Array; readonly keyspace?: string }
   | { readonly type: "delete"; readonly key: string | Uint8Array; readonly keyspace?: string }
-  | { readonly type: "deleteRange"; readonly gte?: string | Uint8Array; readonly lt?: string | Uint8Array; readonly prefix?: string | Uint8Array; readonly keyspace?: string }
+  | {
+      readonly type: "deleteRange"
+      readonly gte?: string | Uint8Array
+      readonly lt?: string | Uint8Array
+      readonly prefix?: string | Uint8Array
+      readonly keyspace?: string
+    }
 
 interface Plain {
   readonly kind: number
@@ -28,7 +34,7 @@ interface Plain {
   readonly value: Uint8Array
 }
 
-const bytesOf = (input: string | Uint8Array): Uint8Array => typeof input === "string" ? new TextEncoder().encode(input) : Uint8Array.from(input)
+const bytesOf = (input: string | Uint8Array): Uint8Array => (typeof input === "string" ? new TextEncoder().encode(input) : Uint8Array.from(input))
 
 /** Format 1, item 2, word for word and quadratic. */
 const bruteForce = (operations: ReadonlyArray<Operation>): Array<Plain> => {
@@ -38,13 +44,27 @@ const bruteForce = (operations: ReadonlyArray<Operation>): Array<Plain> => {
     if (operation.type === "delete") return { kind: Kind.delete, keyspace, key: bytesOf(operation.key), value: new Uint8Array(0) }
     const prefix = operation.prefix === undefined ? undefined : bytesOf(operation.prefix)
     const from = prefix ?? bytesOf(operation.gte!)
-    return { kind: Kind.rangeDelete, keyspace, key: from.length === 0 ? Uint8Array.of(0) : from, value: prefix === undefined ? bytesOf(operation.lt!) : prefixSuccessor(prefix)! }
+    return {
+      kind: Kind.rangeDelete,
+      keyspace,
+      key: from.length === 0 ? Uint8Array.of(0) : from,
+      value: prefix === undefined ? bytesOf(operation.lt!) : prefixSuccessor(prefix)!
+    }
   })
   const covers = (range: Plain, point: Plain) =>
-    range.kind === Kind.rangeDelete && range.keyspace === point.keyspace && compareBytes(range.key, point.key) <= 0 && compareBytes(point.key, range.value) < 0
-  const points = plain.filter((one, i) =>
-    one.kind !== Kind.rangeDelete
-    && !plain.some((later, j) => j > i && (covers(later, one) || (later.kind !== Kind.rangeDelete && later.keyspace === one.keyspace && compareBytes(later.key, one.key) === 0))))
+    range.kind === Kind.rangeDelete &&
+    range.keyspace === point.keyspace &&
+    compareBytes(range.key, point.key) <= 0 &&
+    compareBytes(point.key, range.value) < 0
+  const points = plain.filter(
+    (one, i) =>
+      one.kind !== Kind.rangeDelete &&
+      !plain.some(
+        (later, j) =>
+          j > i &&
+          (covers(later, one) || (later.kind !== Kind.rangeDelete && later.keyspace === one.keyspace && compareBytes(later.key, one.key) === 0))
+      )
+  )
   const ranges = plain.filter((one) => one.kind === Kind.rangeDelete && compareBytes(one.key, one.value) < 0)
   return [...ranges, ...points]
 }
@@ -86,7 +106,7 @@ describe("normalise", () => {
         const text = "abcd".slice(next(4)).slice(0, 1 + next(2))
         return next(2) === 0 ? text : bytesOf(text)
       }
-      const place = () => next(3) === 0 ? { keyspace: next(2) === 0 ? "orders" : "users" } : {}
+      const place = () => (next(3) === 0 ? { keyspace: next(2) === 0 ? "orders" : "users" } : {})
       const operations = Array.from({ length: next(14) }, (_, i): Operation => {
         const kind = next(10)
         if (kind < 5) return { type: "put", key: key(), value: next(2) === 0 ? `v${i}`.repeat(next(30)) : Uint8Array.of(i), ...place() }
@@ -139,7 +159,11 @@ describe("normalise", () => {
       if (other !== undefined && other.length === key.length) pair = [other, key]
       seen.set(hash, key)
     }
-    check(new Batch(limits), [{ type: "put", key: pair[0], value: "1" }, { type: "put", key: pair[1], value: "2" }, { type: "delete", key: pair[0] }])
+    check(new Batch(limits), [
+      { type: "put", key: pair[0], value: "1" },
+      { type: "put", key: pair[1], value: "2" },
+      { type: "delete", key: pair[0] }
+    ])
   })
 
   it("grows for range deletes before a full set of points", () => {
@@ -156,7 +180,14 @@ describe("normalise", () => {
     batch.reset()
     expect(batch.valueBytes).not.toContain(value)
     expect(batch.count).toBe(0)
-    normalise(batch, [{ type: "put", key: "a", value }, { type: "put", key: "a", value: "" }], keyspaceOf)
+    normalise(
+      batch,
+      [
+        { type: "put", key: "a", value },
+        { type: "put", key: "a", value: "" }
+      ],
+      keyspaceOf
+    )
     expect(batch.valueBytes).not.toContain(value)
   })
 
@@ -169,13 +200,19 @@ describe("normalise", () => {
     [[put, "put"], { _tag: "InvalidBatch", index: 1 }],
     [new Array(1), { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("it is undefined") }],
     [[{ key: "a", value: "b" }], { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("its type is undefined") }],
-    [[put, { type: "del", key: "a" }], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining("its type is \"del\"") }],
-    [[{ type: "put", key: "a", value: "b", keyspace: 5 }], { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("its keyspace is a number") }],
+    [[put, { type: "del", key: "a" }], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining('its type is "del"') }],
+    [
+      [{ type: "put", key: "a", value: "b", keyspace: 5 }],
+      { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("its keyspace is a number") }
+    ],
     [[{ type: "put", key: "a", value: "b", keyspace: "nowhere" }], { _tag: "KeyspaceNotFound", name: "nowhere" }],
     [[put, { type: "put", key: "", value: "b" }], { _tag: "InvalidKey", reason: "Empty", index: 1 }],
     [[put, { type: "delete" }], { _tag: "InvalidKey", reason: "WrongType", found: "undefined", index: 1 }],
     [[put, put, { type: "put", key: "a" }], { _tag: "InvalidValue", reason: "WrongType", found: "undefined", index: 2 }],
-    [[{ type: "put", key: "a", value: new Uint8Array(1001) }], { _tag: "InvalidValue", reason: "TooLarge", lengthBytes: 1001, bytesMax: 1000, index: 0 }],
+    [
+      [{ type: "put", key: "a", value: new Uint8Array(1001) }],
+      { _tag: "InvalidValue", reason: "TooLarge", lengthBytes: 1001, bytesMax: 1000, index: 0 }
+    ],
     [[put, { type: "deleteRange", gte: "b", lt: "a" }], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining("above its upper bound") }],
     [[put, { type: "deleteRange", gte: "b" }], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining("both gte and lt") }],
     [[{ type: "deleteRange", prefix: "a", lt: "b" }], { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("not both") }],
@@ -193,7 +230,10 @@ describe("normalise", () => {
     }
     expect(caught).toMatchObject(expected)
     // And the batch is good again after a reset.
-    check(batch, [{ type: "put", key: "a", value: "b" }, { type: "delete", key: "c" }])
+    check(batch, [
+      { type: "put", key: "a", value: "b" },
+      { type: "delete", key: "c" }
+    ])
   })
 
   it("bounds the bytes of range deletes too", () => {

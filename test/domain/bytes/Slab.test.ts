@@ -10,7 +10,7 @@ describe("Slab", () => {
     const given: Array<{ readonly copy: Uint8Array; readonly start: number; readonly end: number }> = []
     for (let i = 0; i < 3000; i++) {
       const start = (i * 37) % 2000
-      const end = start + (i * 13) % 1300
+      const end = start + ((i * 13) % 1300)
       given.push({ copy: slab.copy(source, start, end), start, end })
     }
     for (const { copy, start, end } of given) expect(Buffer.compare(copy, source.subarray(start, end))).toBe(0)
@@ -20,7 +20,7 @@ describe("Slab", () => {
     for (const { copy } of given) copy.fill(0x11)
     expect(Buffer.compare(again, source.subarray(0, 100))).toBe(0)
     const ranges = new Map<ArrayBufferLike, Array<readonly [number, number]>>()
-    for (const { copy } of given) ranges.set(copy.buffer, [...ranges.get(copy.buffer) ?? [], [copy.byteOffset, copy.byteOffset + copy.length]])
+    for (const { copy } of given) ranges.set(copy.buffer, [...(ranges.get(copy.buffer) ?? []), [copy.byteOffset, copy.byteOffset + copy.length]])
     for (const list of ranges.values()) {
       list.sort((a, b) => a[0] - b[0] || a[1] - b[1])
       for (let i = 1; i < list.length; i++) expect(list[i]![0]).toBeGreaterThanOrEqual(list[i - 1]![1])

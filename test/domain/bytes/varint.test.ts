@@ -34,13 +34,16 @@ describe("varint", () => {
   })
 
   it("round-trips anything, in place", () => {
-    fc.assert(fc.property(fc.maxSafeNat(), fc.nat(5), (n, at) => {
-      const bytes = new Uint8Array(16).fill(0xff)
-      const end = writeVarint(bytes, at, n)
-      expect(end).toBe(at + varintBytes(n))
-      expect(readVarint(bytes, at, end)).toBe(n)
-      expect(bytes[end]).toBe(0xff)
-    }), { seed: 20_261_120 })
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.nat(5), (n, at) => {
+        const bytes = new Uint8Array(16).fill(0xff)
+        const end = writeVarint(bytes, at, n)
+        expect(end).toBe(at + varintBytes(n))
+        expect(readVarint(bytes, at, end)).toBe(n)
+        expect(bytes[end]).toBe(0xff)
+      }),
+      { seed: 20_261_120 }
+    )
   })
 
   it("refuses a padded form, a number beyond 2^53 - 1 and one that never ends", () => {

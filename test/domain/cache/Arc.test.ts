@@ -132,7 +132,9 @@ const drive = (capacity: number) => {
     }
   })
   return {
-    arc, resident, ghosts,
+    arc,
+    resident,
+    ghosts,
     request: (id: number, weight: number): "hit" | "miss" => {
       if (resident.has(id)) {
         arc.touch(id)

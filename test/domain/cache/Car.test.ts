@@ -82,7 +82,9 @@ const drive = (capacity: number) => {
     }
   })
   return {
-    car, resident, ghosts,
+    car,
+    resident,
+    ghosts,
     request: (id: number, weight: number): "hit" | "miss" => {
       if (resident.has(id)) {
         car.touch(id)

@@ -2,10 +2,16 @@ import { describe, expect, it } from "vitest"
 import { ValueCache, valueOverheadBytes } from "../../../src/domain/cache/ValueCache.ts"
 
 const utf8 = new TextEncoder()
-const text = (bytes: Uint8Array | undefined): string | undefined => bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : new TextDecoder().decode(bytes))
 const large = 1 << 20
 /** Offers the value of a read. */
-const fill = (cache: ValueCache, key: string, snapshot: number, value: string, more: { readonly hash?: number; readonly keyspace?: number; readonly expiresAt?: number } = {}): boolean => {
+const fill = (
+  cache: ValueCache,
+  key: string,
+  snapshot: number,
+  value: string,
+  more: { readonly hash?: number; readonly keyspace?: number; readonly expiresAt?: number } = {}
+): boolean => {
   const bytes = utf8.encode(`<${value}>`)
   return cache.fill(more.keyspace ?? 1, key, more.hash ?? 5, snapshot, bytes, 1, bytes.length - 1, more.expiresAt ?? 0)
 }
@@ -192,7 +198,7 @@ describe("ValueCache against a model of versions", () => {
     const versions = new Map<string, Array<Version>>()
     const place = (keyspace: number, key: string) => `${keyspace}/${key}`
     /** Few buckets, so that keys share them. */
-    const hashOf = (keyspace: number, key: string) => (keyspace * 3 + keys.indexOf(key)) % 9 - 2
+    const hashOf = (keyspace: number, key: string) => ((keyspace * 3 + keys.indexOf(key)) % 9) - 2
     let sequenced = 0
     let visible = 0
     let timeMs = 0
@@ -233,7 +239,11 @@ describe("ValueCache against a model of versions", () => {
       } else if (action < 20) visible = sequenced
       else if (action < 22) {
         // What was sequenced and is not visible fails; its sequences are not used again.
-        for (const [at, list] of versions) versions.set(at, list.filter(({ sequence }) => sequence <= visible))
+        for (const [at, list] of versions)
+          versions.set(
+            at,
+            list.filter(({ sequence }) => sequence <= visible)
+          )
         cache.discardAbove(visible)
       } else if (action < 26) {
         timeMs += next(8)
@@ -241,9 +251,10 @@ describe("ValueCache against a model of versions", () => {
       } else {
         const snapshot = next(3) > 0 || snapshots.length === 0 ? { sequence: visible, timeMs } : snapshots[next(snapshots.length)]!
         const truth = seen(keyspace, key, snapshot)
-        const served = next(2) === 0
-          ? text(cache.getBytes(keyspace, key, snapshot.sequence, snapshot.timeMs))
-          : cache.getText(keyspace, key, snapshot.sequence, snapshot.timeMs)
+        const served =
+          next(2) === 0
+            ? text(cache.getBytes(keyspace, key, snapshot.sequence, snapshot.timeMs))
+            : cache.getText(keyspace, key, snapshot.sequence, snapshot.timeMs)
         if (served !== undefined) expect(served, `seed ${seed}, step ${step}`).toBe(truth?.value ?? "nothing")
         else if (truth?.value !== undefined) {
           const bytes = utf8.encode(truth.value)

@@ -41,7 +41,8 @@ export class MemoryFiles {
           break
         case "write": {
           const file = this.#open.get(value.fileId)
-          if (file === undefined || file.length !== value.position) throw new Error(`write at ${value.position} of file ${value.fileId} (${file?.length})`)
+          if (file === undefined || file.length !== value.position)
+            throw new Error(`write at ${value.position} of file ${value.fileId} (${file?.length})`)
           for (const buffer of value.buffers) {
             file.pieces.push(buffer.slice())
             file.length += buffer.length

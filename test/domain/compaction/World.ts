@@ -42,12 +42,26 @@ export const tools = { crc32: (bytes: Uint8Array, seed?: number): number => crc3
 
 /** Small limits, so that a few keys make many blocks, tables and files. */
 export const smallPolicy: OutputPolicy = {
-  ...defaultOutputPolicy, uuid: new Uint8Array(16).fill(9), hashSeed, codec: 0,
-  blockBytes: 128, tableBytesMax: 700, grandparentBytesMax: 3_000, valueThresholdBytes: 40, valueFileBytesMax: 600, readAheadBytes: 300
+  ...defaultOutputPolicy,
+  uuid: new Uint8Array(16).fill(9),
+  hashSeed,
+  codec: 0,
+  blockBytes: 128,
+  tableBytesMax: 700,
+  grandparentBytesMax: 3_000,
+  valueThresholdBytes: 40,
+  valueFileBytesMax: 600,
+  readAheadBytes: 300
 }
 
 export const smallPicker: PickerOptions = {
-  ...defaultPickerOptions, levelZeroTables: 3, baseLevelBytes: 2_000, levelFactor: 3, levelCount: 5, grandparentBytesMax: 3_000, expandBytesMax: 6_000
+  ...defaultPickerOptions,
+  levelZeroTables: 3,
+  baseLevelBytes: 2_000,
+  levelFactor: 3,
+  levelCount: 5,
+  grandparentBytesMax: 3_000,
+  expandBytesMax: 6_000
 }
 
 /** A database without log, threads and actors: memtables, levels, and the real jobs over files in memory; beside it the list of all operations, which is the truth. */
@@ -102,22 +116,33 @@ export class World {
   /** Flushes everything frozen, as one job. */
   flush(): void {
     this.freeze()
-    const result = this.files.run(flushJob({
-      memtables: this.frozen.map((memtable) => memtable.buffer), snapshots: this.stripes(), horizons: this.horizons, nowMs: 5, outputIds: this.ids(), policy: this.policy
-    }, tools))
+    const result = this.files.run(
+      flushJob(
+        {
+          memtables: this.frozen.map((memtable) => memtable.buffer),
+          snapshots: this.stripes(),
+          horizons: this.horizons,
+          nowMs: 5,
+          outputIds: this.ids(),
+          policy: this.policy
+        },
+        tools
+      )
+    )
     this.frozen = []
     this.#name(0, result)
   }
 
   #name(level: number, result: JobResult): void {
-    const tables = this.levels[level] ??= []
+    const tables = (this.levels[level] ??= [])
     if (level === 0) tables.unshift(...result.tables)
     else tables.push(...result.tables)
     this.valueFiles.push(...result.valueFiles)
     if (level > 0) {
       tables.sort((a, b) => comparePlaces(a.smallest, b.smallest))
       for (let i = 1; i < tables.length; i++) {
-        if (comparePlaces(tables[i - 1]!.largest, tables[i]!.smallest) >= 0) throw new Error(`tables ${tables[i - 1]!.fileId} and ${tables[i]!.fileId} of level ${level} touch`)
+        if (comparePlaces(tables[i - 1]!.largest, tables[i]!.smallest) >= 0)
+          throw new Error(`tables ${tables[i - 1]!.fileId} and ${tables[i]!.fileId} of level ${level} touch`)
       }
     }
   }
@@ -144,8 +169,18 @@ export class World {
   spec(plan: MergePlan<TableMeta>, range?: KeyRange): CompactionSpec {
     const { deeper, grandparents, inputs, rewriteValueFiles, targetLevel } = plan
     return {
-      inputs, targetLevel, deeper, grandparents, rewriteValueFiles, range,
-      snapshots: this.stripes(), horizons: this.horizons, nowMs: 6, outputIds: this.ids(), policy: this.policy, lingering: []
+      inputs,
+      targetLevel,
+      deeper,
+      grandparents,
+      rewriteValueFiles,
+      range,
+      snapshots: this.stripes(),
+      horizons: this.horizons,
+      nowMs: 6,
+      outputIds: this.ids(),
+      policy: this.policy,
+      lingering: []
     }
   }
 
@@ -170,7 +205,8 @@ export class World {
       case "move":
         this.#forget(plan.fromLevel, plan.tables)
         this.#name(plan.targetLevel, {
-          tables: plan.tables.map((table) => ({ ...table, level: plan.targetLevel })), valueFiles: [],
+          tables: plan.tables.map((table) => ({ ...table, level: plan.targetLevel })),
+          valueFiles: [],
           stats: { bytesRead: 0, bytesWritten: 0, entriesRead: 0, entriesWritten: 0, sequencesElided: 0, valuesMoved: 0 }
         })
         break
@@ -184,7 +220,7 @@ export class World {
 
   /** Runs what the picker wants until it wants nothing. */
   settle(parts = 1): number {
-    for (let count = 0;; count++) {
+    for (let count = 0; ; count++) {
       const plan = this.pick()
       if (plan === undefined) return count
       if (count > 200) throw new Error(`the picker never rests: ${plan.type}, ${plan.reason}`)
@@ -193,7 +229,9 @@ export class World {
   }
 
   reader(meta: TableMeta): TableReader {
-    return TableReader.open(tools.crc32, tools.codecs, meta.fileId, String(meta.fileId), meta.fileBytes, meta.root, (offset, length) => this.files.read(meta.fileId, offset, length))
+    return TableReader.open(tools.crc32, tools.codecs, meta.fileId, String(meta.fileId), meta.fileBytes, meta.root, (offset, length) =>
+      this.files.read(meta.fileId, offset, length)
+    )
   }
 
   /** Everything, newest source first; blocks of tables are brought by `supply`. */
@@ -217,12 +255,23 @@ export class World {
   }
 
   /** "key=value" of what a user sees. */
-  scan(keyspace: number, sequence: number, options: { readonly timeMs?: number; readonly reverse?: boolean; readonly bounds?: Bounds } = {}): Array<string> {
+  scan(
+    keyspace: number,
+    sequence: number,
+    options: { readonly timeMs?: number; readonly reverse?: boolean; readonly bounds?: Bounds } = {}
+  ): Array<string> {
     const { cursor, tombstones } = this.sources()
-    const visible = new VisibleCursor(cursor, { keyspace, sequence, timeMs: options.timeMs ?? 0, reverse: options.reverse, bounds: options.bounds, tombstones })
+    const visible = new VisibleCursor(cursor, {
+      keyspace,
+      sequence,
+      timeMs: options.timeMs ?? 0,
+      reverse: options.reverse,
+      bounds: options.bounds,
+      tombstones
+    })
     const out: Array<string> = []
     const held = new Map<number, Uint8Array>()
-    for (let state = visible.advance();;) {
+    for (let state = visible.advance(); ;) {
       if (state === CursorState.atEnd) return out
       if (state === CursorState.needsBlock) {
         const need = visible.need!
@@ -234,7 +283,9 @@ export class World {
         state = visible.supply(block)
         continue
       }
-      out.push(`${asText(visible.keyBytes.slice(visible.keyStart, visible.keyEnd))}=${this.#value(visible.valueBytes, visible.valueStart, visible.valueEnd, visible.isPointer)}`)
+      out.push(
+        `${asText(visible.keyBytes.slice(visible.keyStart, visible.keyEnd))}=${this.#value(visible.valueBytes, visible.valueStart, visible.valueEnd, visible.isPointer)}`
+      )
       state = visible.advance()
     }
   }
@@ -248,11 +299,15 @@ export class World {
         if (op.keyspace !== keyspace) continue
         if (op.type === "put") found.set(op.key, { value: op.value, expiresAt: op.expiresAt ?? 0 })
         else if (op.type !== "deleteRange") found.delete(op.key)
-        else for (const key of [...found.keys()]) if (compareBytes(text(op.start), text(key)) <= 0 && compareBytes(text(key), text(op.end)) < 0) found.delete(key)
+        else
+          for (const key of [...found.keys()])
+            if (compareBytes(text(op.start), text(key)) <= 0 && compareBytes(text(key), text(op.end)) < 0) found.delete(key)
       }
     }
-    return [...found].filter(([, { expiresAt }]) => expiresAt === 0 || expiresAt > timeMs)
-      .sort(([a], [b]) => compareBytes(text(a), text(b))).map(([key, { value }]) => `${key}=${value}`)
+    return [...found]
+      .filter(([, { expiresAt }]) => expiresAt === 0 || expiresAt > timeMs)
+      .sort(([a], [b]) => compareBytes(text(a), text(b)))
+      .map(([key, { value }]) => `${key}=${value}`)
   }
 
   /** All entries as they are stored, for comparing two results. */
@@ -267,7 +322,9 @@ export class World {
           continue
         }
         const key = asText(cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd))
-        out.push(`${cursor.keyspace}/${key}@${cursor.sequence} ${cursor.kind} ${cursor.expiresAt} ${this.#value(cursor.valueBytes, cursor.valueStart, cursor.valueEnd, cursor.isPointer)}`)
+        out.push(
+          `${cursor.keyspace}/${key}@${cursor.sequence} ${cursor.kind} ${cursor.expiresAt} ${this.#value(cursor.valueBytes, cursor.valueStart, cursor.valueEnd, cursor.isPointer)}`
+        )
         cursor.next()
       }
     }

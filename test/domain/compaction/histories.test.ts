@@ -61,7 +61,11 @@ describe("random histories through the real jobs", () => {
         else if (choice === 15) world.snapshots.push(world.sequence)
         else if (choice === 16) world.snapshots.splice(next(world.snapshots.length + 1), 1)
         else if (choice === 17) {
-          const plan = world.pickManual(next(2) === 0 ? {} : { from: { keyspace: 1, key: new TextEncoder().encode("b") }, to: { keyspace: 1, key: new TextEncoder().encode("d") } })
+          const plan = world.pickManual(
+            next(2) === 0
+              ? {}
+              : { from: { keyspace: 1, key: new TextEncoder().encode("b") }, to: { keyspace: 1, key: new TextEncoder().encode("d") } }
+          )
           if (plan !== undefined) world.apply(plan, 1 + next(3))
         } else {
           const plan = world.pick()
@@ -91,10 +95,15 @@ describe("random histories through the real jobs", () => {
       const parts = world.merge(plan, 3)
       expect(world.dump(parts.tables), `seed ${seed}`).toEqual(world.dump(whole.tables))
       // Cuts differ, but what the range tombstones cover must not.
-      const covers = (tables: typeof whole.tables) => keyspaces.flatMap((keyspace) => keys.flatMap((key) => world.stripes().map((snapshot) => {
-        const bytes = new TextEncoder().encode(key)
-        return Math.max(0, ...tables.map((table) => world.reader(table).tombstones.covering(keyspace, bytes, 0, bytes.length, snapshot)))
-      })))
+      const covers = (tables: typeof whole.tables) =>
+        keyspaces.flatMap((keyspace) =>
+          keys.flatMap((key) =>
+            world.stripes().map((snapshot) => {
+              const bytes = new TextEncoder().encode(key)
+              return Math.max(0, ...tables.map((table) => world.reader(table).tombstones.covering(keyspace, bytes, 0, bytes.length, snapshot)))
+            })
+          )
+        )
       expect(covers(parts.tables), `seed ${seed}`).toEqual(covers(whole.tables))
       if (parts.tables.length > whole.tables.length) splits++
     }
@@ -147,7 +156,10 @@ describe("random histories through the real jobs", () => {
       world.settle()
       const plan = world.pickManual()
       if (plan !== undefined) world.apply(plan)
-      expect(world.dump(world.levels.flat()).filter((entry) => entry.startsWith("16/")), `seed ${seed}`).toEqual([])
+      expect(
+        world.dump(world.levels.flat()).filter((entry) => entry.startsWith("16/")),
+        `seed ${seed}`
+      ).toEqual([])
       world.horizons = []
       for (const keyspace of [0, 1]) expect(world.scan(keyspace, world.sequence), `seed ${seed}`).toEqual(world.truth(keyspace, world.sequence))
     }

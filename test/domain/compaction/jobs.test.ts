@@ -38,9 +38,19 @@ describe("flushJob", () => {
   it("keeps what is above the visible sequence, and separates large values", () => {
     const world = new World()
     for (let i = 1; i <= 4; i++) world.commit({ type: "put", keyspace: 1, key: "a", value: String(i).repeat(i * 20) })
-    const [table] = world.files.run(flushJob({
-      memtables: [world.memtable.buffer], snapshots: [2], horizons: [], nowMs: 0, outputIds: [7, 8], policy: smallPolicy
-    }, tools)).tables
+    const [table] = world.files.run(
+      flushJob(
+        {
+          memtables: [world.memtable.buffer],
+          snapshots: [2],
+          horizons: [],
+          nowMs: 0,
+          outputIds: [7, 8],
+          policy: smallPolicy
+        },
+        tools
+      )
+    ).tables
     expect(world.dump([table!]).map((entry) => entry.split(" ")[0])).toEqual(["1/a@4", "1/a@3", "1/a@2"])
     expect(table!.valueRefs).toEqual([{ fileId: 7, bytes: 80 + 60 + 40 }])
   })
@@ -59,8 +69,14 @@ describe("flushJob", () => {
 
   it("makes nothing of nothing", () => {
     const world = new World()
-    expect(world.files.run(flushJob({ memtables: [world.memtable.buffer], snapshots: [0], horizons: [], nowMs: 0, outputIds: [], policy: smallPolicy }, tools))).toMatchObject({
-      tables: [], valueFiles: [], stats: { entriesRead: 0, entriesWritten: 0, bytesWritten: 0 }
+    expect(
+      world.files.run(
+        flushJob({ memtables: [world.memtable.buffer], snapshots: [0], horizons: [], nowMs: 0, outputIds: [], policy: smallPolicy }, tools)
+      )
+    ).toMatchObject({
+      tables: [],
+      valueFiles: [],
+      stats: { entriesRead: 0, entriesWritten: 0, bytesWritten: 0 }
     })
   })
 
@@ -94,9 +110,17 @@ describe("compactionJob", () => {
     const whole = { ...smallPolicy, tableBytesMax: 1_000_000 }
     const plan = world.pickManual()!
     const bytes = world.levels[1]!.map((table) => table.fileBytes)
-    const run = (grandparentBytesMax: number) => world.files.run(compactionJob({
-      ...world.spec(plan), policy: { ...whole, grandparentBytesMax }, grandparents: world.levels[1]!
-    }, tools)).tables.length
+    const run = (grandparentBytesMax: number) =>
+      world.files.run(
+        compactionJob(
+          {
+            ...world.spec(plan),
+            policy: { ...whole, grandparentBytesMax },
+            grandparents: world.levels[1]!
+          },
+          tools
+        )
+      ).tables.length
     expect(run(1_000_000)).toBe(1)
     expect(run(bytes[0]! + bytes[1]!)).toBeGreaterThan(1)
   })
@@ -116,7 +140,13 @@ describe("compactionJob", () => {
   })
 
   it("reads leaves in runs, pauses on the way, and writes as it goes", () => {
-    const world = filled(3_000, 100, { ...smallPolicy, blockBytes: 2_048, tableBytesMax: 10_000_000, valueThresholdBytes: 1_000_000, readAheadBytes: 64 * 1024 })
+    const world = filled(3_000, 100, {
+      ...smallPolicy,
+      blockBytes: 2_048,
+      tableBytesMax: 10_000_000,
+      valueThresholdBytes: 1_000_000,
+      readAheadBytes: 64 * 1024
+    })
     const [table] = world.levels[1]!
     const leaves = world.reader(table!).leafCount
     expect(leaves).toBeGreaterThan(100)
@@ -201,7 +231,9 @@ describe("compactionJob", () => {
     const world = filled(30)
     const plan = world.pickManual()!
     expect(claimOf(plan)).toMatchObject({ firstLevel: 1, lastLevel: 1 })
-    expect(claimOf({ type: "drop", reason: "dropped", tables: [{ level: 1, table: world.levels[1]![0]! }], valueFiles: [] }).fileIds).toContain(world.levels[1]![0]!.fileId)
+    expect(claimOf({ type: "drop", reason: "dropped", tables: [{ level: 1, table: world.levels[1]![0]! }], valueFiles: [] }).fileIds).toContain(
+      world.levels[1]![0]!.fileId
+    )
   })
 
   it("has defaults that fit each other", () => {

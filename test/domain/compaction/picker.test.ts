@@ -17,13 +17,26 @@ const table = (description: string, more: Partial<TableSummary> = {}): TableSumm
     return { keyspace: parts.length === 2 ? Number(parts[0]) : 1, key: text(parts.at(-1)!) }
   })
   return {
-    fileId: Number(id), fileBytes: 16 * MiB, smallest: smallest!, largest: largest!, largestSequence: 100,
-    entryCount: 1_000, deleteCount: 0, rangeTombstoneCount: 0, valueRefs: [], ...more
+    fileId: Number(id),
+    fileBytes: 16 * MiB,
+    smallest: smallest!,
+    largest: largest!,
+    largestSequence: 100,
+    entryCount: 1_000,
+    deleteCount: 0,
+    rangeTombstoneCount: 0,
+    valueRefs: [],
+    ...more
   }
 }
 
 const state = (levels: ReadonlyArray<ReadonlyArray<TableSummary>>, more: Partial<PickerState> = {}): PickerState => ({
-  levels, valueFiles: [], snapshots: [1_000], horizons: [], running: [], ...more
+  levels,
+  valueFiles: [],
+  snapshots: [1_000],
+  horizons: [],
+  running: [],
+  ...more
 })
 
 const options = { ...defaultPickerOptions, baseLevelBytes: 32 * MiB }
@@ -34,9 +47,11 @@ const show = (plan: CompactionPlan | "busy" | undefined): string => {
   if (plan === undefined || plan === "busy") return String(plan)
   switch (plan.type) {
     case "merge":
-      return `${plan.reason}: merge ${plan.inputs.map((input) => `L${input.level}[${ids(input.tables)}]`).join(" ")} to L${plan.targetLevel}` +
+      return (
+        `${plan.reason}: merge ${plan.inputs.map((input) => `L${input.level}[${ids(input.tables)}]`).join(" ")} to L${plan.targetLevel}` +
         (plan.deeper.length > 0 ? ` over [${ids(plan.deeper)}]` : "") +
         (plan.rewriteValueFiles.length > 0 ? ` rewriting ${plan.rewriteValueFiles.map((file) => file.fileId)}` : "")
+      )
     case "move":
       return `${plan.reason}: move L${plan.fromLevel}[${ids(plan.tables)}] to L${plan.targetLevel}`
     case "drop":
@@ -55,7 +70,9 @@ describe("pickCompaction", () => {
 
     it("is merged, newest first, with what it overlaps below", () => {
       expect(show(pick(state([four])))).toBe("levelZero: merge L0[4,3,2,1] to L1")
-      expect(show(pick(state([four, [table("7 a..b"), table("8 f..g")], [table("9 d..f")]])))).toBe("levelZero: merge L0[4,3,2,1] L1[7] to L1 over [9]")
+      expect(show(pick(state([four, [table("7 a..b"), table("8 f..g")], [table("9 d..f")]])))).toBe(
+        "levelZero: merge L0[4,3,2,1] L1[7] to L1 over [9]"
+      )
     })
 
     it("moves down without being written where nothing overlaps", () => {
@@ -77,7 +94,9 @@ describe("pickCompaction", () => {
     it("waits while a job holds one of its tables", () => {
       const running = [claimOf(pick(state([four]))!)]
       expect(pick(state([[table("5 a..z"), ...four]], { running }))).toBeUndefined()
-      expect(show(pick(state([[table("6 x..y"), table("5 2:a..2:z", { deleteCount: 999 }), ...four]], { running })))).toBe("tombstones: move L0[5] to L1")
+      expect(show(pick(state([[table("6 x..y"), table("5 2:a..2:z", { deleteCount: 999 }), ...four]], { running })))).toBe(
+        "tombstones: move L0[5] to L1"
+      )
     })
   })
 
@@ -104,7 +123,9 @@ describe("pickCompaction", () => {
       const one = [table("1 a..b"), table("2 c..d"), table("3 e..f"), table("4 x..z")]
       expect(show(pick(state([[], one, [table("11 a..g", { fileBytes: MiB }), table("12 w..z")]])))).toBe("levelSize: merge L1[1,2,3] L2[11] to L2")
       const busy = [{ fileIds: new Set([2]), firstLevel: 5, lastLevel: 6, span: undefined }]
-      expect(show(pick(state([[], one, [table("11 a..g", { fileBytes: MiB }), table("12 w..z")]], { running: busy })))).toBe("levelSize: merge L1[1] L2[11] to L2")
+      expect(show(pick(state([[], one, [table("11 a..g", { fileBytes: MiB }), table("12 w..z")]], { running: busy })))).toBe(
+        "levelSize: merge L1[1] L2[11] to L2"
+      )
     })
 
     it("do not move a table onto too much of the level after the next", () => {
@@ -114,7 +135,9 @@ describe("pickCompaction", () => {
 
     it("run beside a job elsewhere, never into its range", () => {
       const one = [table("1 a..c"), table("2 g..i")]
-      const running = [{ fileIds: new Set([77]), firstLevel: 0, lastLevel: 4, span: { smallest: table("0 a..c").smallest, largest: table("0 a..d").largest } }]
+      const running = [
+        { fileIds: new Set([77]), firstLevel: 0, lastLevel: 4, span: { smallest: table("0 a..c").smallest, largest: table("0 a..d").largest } }
+      ]
       expect(show(pick(state([[], one], { running })))).toBe("levelSize: move L1[2] to L2")
       expect(pick(state([[], one], { running: [...running, { ...running[0]!, span: table("0 h..h") }] }))).toBeUndefined()
     })
@@ -126,7 +149,9 @@ describe("pickCompaction", () => {
     it("go down until they meet what they delete", () => {
       expect(show(pick(state([[], [table("1 a..c", deletes)], [table("2 a..b")]])))).toBe("tombstones: merge L1[1] L2[2] to L2")
       expect(show(pick(state([[], [table("1 a..c", deletes)], [], [table("2 a..b")]])))).toBe("tombstones: move L1[1] to L2")
-      expect(show(pick(state([[table("1 a..c", { entryCount: 0, rangeTombstoneCount: 1 })], [table("2 a..b")]])))).toBe("tombstones: merge L0[1] L1[2] to L1")
+      expect(show(pick(state([[table("1 a..c", { entryCount: 0, rangeTombstoneCount: 1 })], [table("2 a..b")]])))).toBe(
+        "tombstones: merge L0[1] L1[2] to L1"
+      )
       expect(pick(state([[], [table("1 a..c", { deleteCount: 500 })], [table("2 a..b")]]))).toBeUndefined()
     })
 
@@ -145,10 +170,16 @@ describe("pickCompaction", () => {
 
   describe("value files", () => {
     const file = (fileId: number, valueBytes = 1_000) => ({ fileId, fileBytes: valueBytes + 5_000, valueBytes })
-    const refs = (...pairs: ReadonlyArray<readonly [number, number]>): Partial<TableSummary> => ({ valueRefs: pairs.map(([fileId, bytes]) => ({ fileId, bytes })) })
+    const refs = (...pairs: ReadonlyArray<readonly [number, number]>): Partial<TableSummary> => ({
+      valueRefs: pairs.map(([fileId, bytes]) => ({ fileId, bytes }))
+    })
 
     it("are rewritten through a table that points into them, the deadest first", () => {
-      const levels = [[], [table("1 a..c", refs([50, 300], [51, 300])), table("2 d..f", refs([51, 100]))], [table("3 a..b", refs([50, 100], [52, 900]))]]
+      const levels = [
+        [],
+        [table("1 a..c", refs([50, 300], [51, 300])), table("2 d..f", refs([51, 100]))],
+        [table("3 a..b", refs([50, 100], [52, 900]))]
+      ]
       const valueFiles = [file(50), file(51, 900), file(52)]
       expect(show(pickCompaction(state(levels, { valueFiles })))).toBe("valueFiles: merge L1[1] to L1 over [3] rewriting 50,51")
       const running = [{ fileIds: new Set([1]), firstLevel: 5, lastLevel: 6, span: undefined }]
@@ -165,12 +196,17 @@ describe("pickCompaction", () => {
 
     it("that nothing points into are dropped", () => {
       expect(show(pick(state([[], [table("1 a..c", refs([50, 900]))]], { valueFiles: [file(50), file(51)] })))).toBe("dropped: drop  values [51]")
-      expect(pick(state([], { valueFiles: [file(51)], running: [{ fileIds: new Set([51]), firstLevel: 0, lastLevel: 0, span: undefined }] }))).toBeUndefined()
+      expect(
+        pick(state([], { valueFiles: [file(51)], running: [{ fileIds: new Set([51]), firstLevel: 0, lastLevel: 0, span: undefined }] }))
+      ).toBeUndefined()
     })
   })
 
   describe("a dropped keyspace", () => {
-    const levels = [[table("1 0:a..2:z"), table("2 2:a..2:c")], [table("3 1:a..1:z"), table("4 2:a..2:z")]]
+    const levels = [
+      [table("1 0:a..2:z"), table("2 2:a..2:c")],
+      [table("3 1:a..1:z"), table("4 2:a..2:z")]
+    ]
     const horizons = [{ keyspace: 2, dropSequence: 500 }]
 
     it("loses its whole tables without reading them", () => {
@@ -188,7 +224,12 @@ describe("pickCompaction", () => {
 
 describe("claims", () => {
   it("conflict over a file, or over levels and keys together", () => {
-    const claim = (fileId: number, firstLevel: number, lastLevel: number, span: string) => ({ fileIds: new Set([fileId]), firstLevel, lastLevel, span: table(`0 ${span}`) })
+    const claim = (fileId: number, firstLevel: number, lastLevel: number, span: string) => ({
+      fileIds: new Set([fileId]),
+      firstLevel,
+      lastLevel,
+      span: table(`0 ${span}`)
+    })
     const held = claim(1, 2, 4, "d..g")
     expect(claimsConflict(held, claim(1, 9, 9, "x..y"))).toBe(true)
     expect(claimsConflict(held, claim(2, 4, 5, "a..d"))).toBe(true)
@@ -209,7 +250,9 @@ describe("pickManual", () => {
   })
 
   it("takes along what a table in the range overlaps, as far as that reaches", () => {
-    expect(show(pickManual(state(levels), { from: { keyspace: 1, key: text("a") }, to: { keyspace: 1, key: text("b") } }))).toBe("manual: merge L0[1] L1[2,3] L3[4] to L3")
+    expect(show(pickManual(state(levels), { from: { keyspace: 1, key: text("a") }, to: { keyspace: 1, key: text("b") } }))).toBe(
+      "manual: merge L0[1] L1[2,3] L3[4] to L3"
+    )
     expect(show(pickManual(state(levels), { from: { keyspace: 1, key: text("y") } }))).toBe("manual: merge L1[9] to L1")
     expect(pickManual(state(levels), { from: { keyspace: 2, key: text("") } })).toBeUndefined()
     expect(pickManual(state(levels), { to: { keyspace: 1, key: text("a") } })).toBeUndefined()
@@ -223,10 +266,17 @@ describe("pickManual", () => {
 
 describe("splitMerge", () => {
   it("cuts at the starts of tables into parts of about the same size", () => {
-    const plan = pickManual(state([[table("1 a..z")], Array.from({ length: 12 }, (_, i) => table(`${i + 2} ${String.fromCharCode(97 + i)}..${String.fromCharCode(97 + i)}x`))]))
+    const plan = pickManual(
+      state([
+        [table("1 a..z")],
+        Array.from({ length: 12 }, (_, i) => table(`${i + 2} ${String.fromCharCode(97 + i)}..${String.fromCharCode(97 + i)}x`))
+      ])
+    )
     if (plan === undefined || plan === "busy") throw new Error("nothing to split")
-    const show = (count: number): Array<string> => splitMerge(plan, count).map(({ from, to }) =>
-      [from, to].map((place) => place === undefined ? "" : new TextDecoder().decode(place.key)).join(".."))
+    const show = (count: number): Array<string> =>
+      splitMerge(plan, count).map(({ from, to }) =>
+        [from, to].map((place) => (place === undefined ? "" : new TextDecoder().decode(place.key))).join("..")
+      )
     expect(show(1)).toEqual([".."])
     expect(show(3)).toEqual(["..ex\0", "ex\0..ix\0", "ix\0.."])
     const ranges = splitMerge(plan, 50)

@@ -14,19 +14,29 @@ const text = (s: string): Uint8Array => new TextEncoder().encode(s)
 const k = text("k")
 
 const rule = (snapshots: ReadonlyArray<number>, facts: Partial<KeyFacts> = {}, horizons: ReadonlyArray<Horizon> = []): VersionRule =>
-  new VersionRule(new StripesByKeyspace(snapshots, horizons), {
-    isAtBottom: () => false, newestCover: () => 0, oldestKeptCover: () => Infinity, ...facts
-  }, facts.newestCover !== undefined || facts.oldestKeptCover !== undefined)
+  new VersionRule(
+    new StripesByKeyspace(snapshots, horizons),
+    {
+      isAtBottom: () => false,
+      newestCover: () => 0,
+      oldestKeptCover: () => Infinity,
+      ...facts
+    },
+    facts.newestCover !== undefined || facts.oldestKeptCover !== undefined
+  )
 
 /** Versions as "p5" (put), "d5" (delete), "x5" (expire), "e5" (put with an expiry), newest first → what stays of them, "0" for an elided sequence. */
 const run = (versions: string, given: VersionRule): string => {
   given.startKey(1, k, 0, 1)
-  return versions.split(" ").flatMap((version) => {
-    const sequence = Number(version.slice(1))
-    const kind = version[0] === "d" ? Kind.delete : version[0] === "x" ? Kind.expire : Kind.put
-    const verdict = given.decide(sequence, kind, version[0] === "e" ? 77 : 0)
-    return verdict === Verdict.drop ? [] : [verdict === Verdict.keepElided ? "0" : version]
-  }).join(" ")
+  return versions
+    .split(" ")
+    .flatMap((version) => {
+      const sequence = Number(version.slice(1))
+      const kind = version[0] === "d" ? Kind.delete : version[0] === "x" ? Kind.expire : Kind.put
+      const verdict = given.decide(sequence, kind, version[0] === "e" ? 77 : 0)
+      return verdict === Verdict.drop ? [] : [verdict === Verdict.keepElided ? "0" : version]
+    })
+    .join(" ")
 }
 
 describe("Stripes", () => {
@@ -55,7 +65,7 @@ describe("VersionRule", () => {
   it("keeps the newest version of each stripe (the drawing of the header)", () => {
     expect(run("p63 p61 d50 p41 p22 p11 p5", rule([20, 45, 60]))).toBe("p63 p61 d50 p41 p11")
     expect(run("p50 d18 p5", rule([20, 45, 60], bottom))).toBe("p50")
-    expect(run("p30 p5", rule([20, 45, 60], { newestCover: (_k, _b, _s, _e, sequence) => sequence >= 33 ? 33 : 17 }))).toBe("")
+    expect(run("p30 p5", rule([20, 45, 60], { newestCover: (_k, _b, _s, _e, sequence) => (sequence >= 33 ? 33 : 17) }))).toBe("")
   })
 
   it("drops a delete only at the bottom and only from the lowest stripe", () => {
@@ -86,7 +96,8 @@ describe("VersionRule", () => {
   })
 
   it("drops a keyspace once every stripe lies at or above its drop", () => {
-    const dropped = (snapshots: Array<number>, historyFrom?: number): string => run("p9 p5", rule(snapshots, {}, [{ keyspace: 1, dropSequence: 10, historyFrom }]))
+    const dropped = (snapshots: Array<number>, historyFrom?: number): string =>
+      run("p9 p5", rule(snapshots, {}, [{ keyspace: 1, dropSequence: 10, historyFrom }]))
     expect(dropped([10, 12])).toBe("")
     expect(dropped([9, 12])).toBe("p9")
     expect(dropped([12], 9)).toBe("p9")
@@ -103,7 +114,12 @@ describe("VersionRule", () => {
         const kind = pick([Kind.put, Kind.put, Kind.delete, Kind.expire])
         return { keyspace: 1, key: text(pick(keys)), sequence, kind, expiresAt: kind === Kind.put ? next(2) * 50 : 0, value: text(`v${sequence}`) }
       }
-      const tombstone = (sequence: number): RangeTombstone => ({ keyspace: 1, start: text(pick("abcd".split(""))), end: text(pick("cdefg".split(""))), sequence })
+      const tombstone = (sequence: number): RangeTombstone => ({
+        keyspace: 1,
+        start: text(pick("abcd".split(""))),
+        end: text(pick("cdefg".split(""))),
+        sequence
+      })
       // What lies deeper is older than every input, and only where `deeperSpan` says so.
       const border = next(8)
       const deeperKey = pick(["b", "d", "f", undefined])
@@ -124,11 +140,15 @@ describe("VersionRule", () => {
       const tables = (): DeeperTables => new DeeperTables(deeper.map((e) => ({ smallest: e, largest: e })))
       const sweep = tables()
       const carry = new TombstoneCarry(fragment(tombstones), stripes, (keyspace, start, end) => tables().isRangeAtBottom(keyspace, start, end))
-      const given = new VersionRule(stripes, {
-        isAtBottom: (...key) => sweep.isAtBottom(...key),
-        newestCover: (...key) => carry.newestCover(...key),
-        oldestKeptCover: (...key) => carry.oldestKeptCover(...key)
-      }, carry.hasAny)
+      const given = new VersionRule(
+        stripes,
+        {
+          isAtBottom: (...key) => sweep.isAtBottom(...key),
+          newestCover: (...key) => carry.newestCover(...key),
+          oldestKeptCover: (...key) => carry.oldestKeptCover(...key)
+        },
+        carry.hasAny
+      )
       let last: Uint8Array | undefined
       const output: Array<Entry> = []
       for (const e of input) {
@@ -140,17 +160,25 @@ describe("VersionRule", () => {
       const kept = unfragment(carry.takeBefore(undefined))
       expect(carry.droppedCount).toBe(unfragment(fragment(tombstones)).length - kept.length)
       const visible = (entries: ReadonlyArray<Entry>, covers: ReadonlyArray<RangeTombstone>, key: string, snapshot: number): string | undefined => {
-        const newest = entries.filter((e) => compareBytes(e.key, text(key)) === 0 && e.sequence <= snapshot).sort((a, b) => b.sequence - a.sequence)[0]
+        const newest = entries
+          .filter((e) => compareBytes(e.key, text(key)) === 0 && e.sequence <= snapshot)
+          .sort((a, b) => b.sequence - a.sequence)[0]
         if (newest === undefined || newest.kind !== Kind.put) return undefined
-        const isCovered = covers.some((t) => t.sequence <= snapshot && t.sequence > newest.sequence &&
-          compareBytes(t.start, text(key)) <= 0 && compareBytes(text(key), t.end) < 0)
-        return isCovered ? undefined : `${new TextDecoder().decode(newest.value)}/${newest.expiresAt}${newest.expiresAt === 0 ? "" : `/${newest.sequence}`}`
+        const isCovered = covers.some(
+          (t) => t.sequence <= snapshot && t.sequence > newest.sequence && compareBytes(t.start, text(key)) <= 0 && compareBytes(text(key), t.end) < 0
+        )
+        return isCovered
+          ? undefined
+          : `${new TextDecoder().decode(newest.value)}/${newest.expiresAt}${newest.expiresAt === 0 ? "" : `/${newest.sequence}`}`
       }
       const floor = Math.min(historyFrom ?? Infinity, snapshots.at(-1)!)
       for (const snapshot of [...snapshots.filter((s) => s < floor), ...sequences.filter((s) => s >= floor), floor]) {
         for (const key of keys) {
           const before = visible([...input, ...deeper], tombstones, key, snapshot)
-          expect(visible([...output, ...deeper], kept, key, snapshot), `seed ${seed}, key ${key}, snapshot ${snapshot} of ${snapshots}, floor ${floor}`).toBe(before)
+          expect(
+            visible([...output, ...deeper], kept, key, snapshot),
+            `seed ${seed}, key ${key}, snapshot ${snapshot} of ${snapshots}, floor ${floor}`
+          ).toBe(before)
         }
       }
       // And what can go has gone: with one snapshot above everything and nothing deeper, only what it sees is left.
@@ -163,12 +191,23 @@ describe("VersionRule", () => {
 })
 
 describe("TombstoneCarry", () => {
-  const t = (start: string, end: string, sequence: number, keyspace = 1): RangeTombstone => ({ keyspace, start: text(start), end: text(end), sequence })
-  const carryOf = (tombstones: ReadonlyArray<RangeTombstone>, snapshots: ReadonlyArray<number>, isAtBottom = false, horizons: ReadonlyArray<Horizon> = []): TombstoneCarry =>
-    new TombstoneCarry(fragment(tombstones), new StripesByKeyspace(snapshots, horizons), () => isAtBottom)
+  const t = (start: string, end: string, sequence: number, keyspace = 1): RangeTombstone => ({
+    keyspace,
+    start: text(start),
+    end: text(end),
+    sequence
+  })
+  const carryOf = (
+    tombstones: ReadonlyArray<RangeTombstone>,
+    snapshots: ReadonlyArray<number>,
+    isAtBottom = false,
+    horizons: ReadonlyArray<Horizon> = []
+  ): TombstoneCarry => new TombstoneCarry(fragment(tombstones), new StripesByKeyspace(snapshots, horizons), () => isAtBottom)
   const show = (carry: TombstoneCarry, keyspace?: number, key = ""): string =>
-    carry.takeBefore(keyspace === undefined ? undefined : { keyspace, key: text(key) })
-      .map((f) => `${f.keyspace}[${new TextDecoder().decode(f.start)},${new TextDecoder().decode(f.end)})${f.sequences.join("+")}`).join(" ")
+    carry
+      .takeBefore(keyspace === undefined ? undefined : { keyspace, key: text(key) })
+      .map((f) => `${f.keyspace}[${new TextDecoder().decode(f.start)},${new TextDecoder().decode(f.end)})${f.sequences.join("+")}`)
+      .join(" ")
 
   it("keeps the newest of each stripe, and at the bottom nothing of the lowest", () => {
     expect(show(carryOf([t("a", "m", 5), t("a", "m", 7), t("a", "m", 12)], [10, 20]))).toBe("1[a,m)12+7")
@@ -193,21 +232,54 @@ describe("TombstoneCarry", () => {
   it("answers a sweep across keyspaces and gaps", () => {
     const carry = carryOf([t("b", "d", 5), t("b", "d", 12), t("b", "d", 3, 3)], [10])
     const ask = (keyspace: number, key: string, sequence: number): number => carry.newestCover(keyspace, text(key), 0, 1, sequence)
-    expect([ask(1, "a", 99), ask(1, "b", 99), ask(1, "c", 11), ask(1, "c", 4), ask(1, "d", 99), ask(2, "c", 99), ask(3, "c", 99), ask(4, "c", 99)])
-      .toEqual([0, 12, 5, 0, 0, 0, 3, 0])
+    expect([
+      ask(1, "a", 99),
+      ask(1, "b", 99),
+      ask(1, "c", 11),
+      ask(1, "c", 4),
+      ask(1, "d", 99),
+      ask(2, "c", 99),
+      ask(3, "c", 99),
+      ask(4, "c", 99)
+    ]).toEqual([0, 12, 5, 0, 0, 0, 3, 0])
     const kept = carryOf([t("b", "d", 5), t("b", "d", 12)], [10])
     expect(["a", "b", "d"].map((key) => kept.oldestKeptCover(1, text(key), 0, 1))).toEqual([Infinity, 5, Infinity])
   })
 })
 
 describe("DeeperTables", () => {
-  const span = (keyspace: number, smallest: string, largest: string) => ({ smallest: { keyspace, key: text(smallest) }, largest: { keyspace, key: text(largest) } })
+  const span = (keyspace: number, smallest: string, largest: string) => ({
+    smallest: { keyspace, key: text(smallest) },
+    largest: { keyspace, key: text(largest) }
+  })
 
   it("finds what lies beneath a key or a range, bounds included", () => {
     const spans = [span(1, "m", "p"), span(1, "a", "c"), span(1, "b", "d"), span(1, "n", "o"), span(2, "a", "b")]
     const deeper = new DeeperTables(spans)
-    const asked: Array<[number, string]> = [[0, "z"], [1, "a"], [1, "d"], [1, "e"], [1, "l"], [1, "p"], [1, "q"], [2, "a"], [2, "c"], [3, "a"]]
-    expect(asked.map(([keyspace, key]) => deeper.isAtBottom(keyspace, text(key), 0, 1))).toEqual([true, false, false, true, true, false, true, false, true, true])
+    const asked: Array<[number, string]> = [
+      [0, "z"],
+      [1, "a"],
+      [1, "d"],
+      [1, "e"],
+      [1, "l"],
+      [1, "p"],
+      [1, "q"],
+      [2, "a"],
+      [2, "c"],
+      [3, "a"]
+    ]
+    expect(asked.map(([keyspace, key]) => deeper.isAtBottom(keyspace, text(key), 0, 1))).toEqual([
+      true,
+      false,
+      false,
+      true,
+      true,
+      false,
+      true,
+      false,
+      true,
+      true
+    ])
     expect(deeper.isRangeAtBottom(1, text("e"), text("f"))).toBe(true)
     expect(deeper.isRangeAtBottom(1, text("e"), text("n"))).toBe(false)
     expect(deeper.isRangeAtBottom(3, text("a"), text("n"))).toBe(true)

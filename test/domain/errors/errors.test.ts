@@ -31,9 +31,9 @@ describe("messages say what happened and what to do", () => {
     [new errors.InvalidBatch({ detail: "odd." }), ["The batch is invalid: odd.", "Nothing was written"]],
     [new errors.InvalidBatch({ index: 4, detail: "odd." }), ["Operation 4 of the batch"]],
     [new errors.BatchTooLarge({ bytes: 9, bytesMax: 8 }), ["9 bytes", "limit of 8", "split"]],
-    [new errors.InvalidKeyspaceName({ name: "a/b", detail: "no slashes." }), ["\"a/b\"", "no slashes."]],
-    [new errors.KeyspaceNotFound({ name: "orders" }), ["\"orders\"", "keyspace(name)"]],
-    [new errors.KeyspaceDropped({ name: "orders" }), ["\"orders\" was dropped", "Open it again"]],
+    [new errors.InvalidKeyspaceName({ name: "a/b", detail: "no slashes." }), ['"a/b"', "no slashes."]],
+    [new errors.KeyspaceNotFound({ name: "orders" }), ['"orders"', "keyspace(name)"]],
+    [new errors.KeyspaceDropped({ name: "orders" }), ['"orders" was dropped', "Open it again"]],
     [new errors.DatabaseClosed({}), ["The database is closed", "Open it again"]],
     [new errors.DatabaseClosed({ path: "./d" }), ["at ./d is closed"]],
     [new errors.DatabaseLocked({ path: "./d", pid: 12, detail: "since noon" }), ["./d", "process 12", "since noon", "readOnly"]],
@@ -48,7 +48,10 @@ describe("messages say what happened and what to do", () => {
     [new errors.SnapshotExpired({ sequence: 7, leaseMs: 100 }), ["sequence 7", "lease of 100 ms", "snapshotLease"]],
     [new errors.SnapshotExpired({ sequence: 7 }), ["sequence 7 has expired. Take"]],
     [new errors.TooManySnapshots({ openMax: 3 }), ["3 snapshots", "Close", "maxTransactions"]],
-    [new errors.CorruptFile({ file: "f", offsetBytes: 5, reason: "BadMagic", detail: "saw 0" }), ["f is damaged at byte 5: BadMagic (saw 0)", "restore"]],
+    [
+      new errors.CorruptFile({ file: "f", offsetBytes: 5, reason: "BadMagic", detail: "saw 0" }),
+      ["f is damaged at byte 5: BadMagic (saw 0)", "restore"]
+    ],
     [new errors.DiskError({ operation: "read", path: "f", code: "EIO" }), ["read of f failed with EIO"]],
     [new errors.DiskFull({ path: "f", code: "ENOSPC" }), ["No space is left for f (ENOSPC)", "Free space"]],
     [new errors.PermissionDenied({ operation: "open", path: "f", code: "EACCES" }), ["open of f is not permitted (EACCES)", "access"]],
@@ -68,7 +71,9 @@ describe("messages say what happened and what to do", () => {
   })
 
   it("covers every error there is", () => {
-    const classes = Object.entries(errors).filter(([, one]) => typeof one === "function" && one.prototype instanceof Error).map(([name]) => name)
+    const classes = Object.entries(errors)
+      .filter(([, one]) => typeof one === "function" && one.prototype instanceof Error)
+      .map(([name]) => name)
     expect(new Set(cases.map(([error]) => error._tag))).toEqual(new Set(classes))
   })
 
@@ -82,16 +87,37 @@ describe("messages say what happened and what to do", () => {
 })
 
 describe("fromFailure", () => {
-  it.each(["BadMagic", "ChecksumMismatch", "Truncated", "Malformed", "Missing", "Unexpected"] satisfies ReadonlyArray<DamageReason>)("translates damage: %s", (reason) => {
-    expect(errors.fromFailure(new Damage("f", 12, reason, "why"))).toMatchObject({ _tag: "CorruptFile", file: "f", offsetBytes: 12, reason, detail: "why" })
-  })
+  it.each(["BadMagic", "ChecksumMismatch", "Truncated", "Malformed", "Missing", "Unexpected"] satisfies ReadonlyArray<DamageReason>)(
+    "translates damage: %s",
+    (reason) => {
+      expect(errors.fromFailure(new Damage("f", 12, reason, "why"))).toMatchObject({
+        _tag: "CorruptFile",
+        file: "f",
+        offsetBytes: 12,
+        reason,
+        detail: "why"
+      })
+    }
+  )
 
   it("tells an unknown version from damage", () => {
-    expect(errors.fromFailure(new Damage("f", 4, "UnsupportedVersion", "version 9"))).toMatchObject({ _tag: "UnsupportedFormat", file: "f", found: "version 9", supported: "format 1" })
+    expect(errors.fromFailure(new Damage("f", 4, "UnsupportedVersion", "version 9"))).toMatchObject({
+      _tag: "UnsupportedFormat",
+      file: "f",
+      found: "version 9",
+      supported: "format 1"
+    })
     expect(errors.fromFailure(new Damage("f", 4, "UnsupportedVersion"))).toMatchObject({ found: "an unknown version" })
   })
 
-  it.each([["ENOSPC", "DiskFull"], ["EDQUOT", "DiskFull"], ["EACCES", "PermissionDenied"], ["EPERM", "PermissionDenied"], ["EROFS", "PermissionDenied"], ["EIO", "DiskError"]])("translates %s", (code, tag) => {
+  it.each([
+    ["ENOSPC", "DiskFull"],
+    ["EDQUOT", "DiskFull"],
+    ["EACCES", "PermissionDenied"],
+    ["EPERM", "PermissionDenied"],
+    ["EROFS", "PermissionDenied"],
+    ["EIO", "DiskError"]
+  ])("translates %s", (code, tag) => {
     expect(errors.fromFailure(new IoFailure("open", "f", code))).toMatchObject({ _tag: tag, path: "f", code })
   })
 

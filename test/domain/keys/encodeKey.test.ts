@@ -19,16 +19,31 @@ const failure = (f: () => void): unknown => {
 const texts = fc.oneof(
   fc.string({ unit: "binary", minLength: 1, maxLength: 80 }),
   fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 120 }),
-  fc.constantFrom("a", "é", "日本", "😀", "x".repeat(24), "x".repeat(25), "x".repeat(23) + "é", "\0", "\ufeff", "a".repeat(3000) + "é", "é".repeat(9000))
+  fc.constantFrom(
+    "a",
+    "é",
+    "日本",
+    "😀",
+    "x".repeat(24),
+    "x".repeat(25),
+    "x".repeat(23) + "é",
+    "\0",
+    "\ufeff",
+    "a".repeat(3000) + "é",
+    "é".repeat(9000)
+  )
 )
 
 describe("KeyEncoder.encode", () => {
   it("encodes text as UTF-8", () => {
     const encoder = new KeyEncoder()
-    fc.assert(fc.property(texts, (text) => {
-      encoder.encode(text)
-      expect(result(encoder)).toEqual([...utf8.encode(text)])
-    }), { seed: 1, numRuns: 500 })
+    fc.assert(
+      fc.property(texts, (text) => {
+        encoder.encode(text)
+        expect(result(encoder)).toEqual([...utf8.encode(text)])
+      }),
+      { seed: 1, numRuns: 500 }
+    )
   })
 
   it("uses bytes in place", () => {
@@ -46,7 +61,11 @@ describe("KeyEncoder.encode", () => {
       encoder.encode(key)
       expect(encoder.end - encoder.start).toBe(65_536)
     }
-    for (const [key, length] of [["k".repeat(65_537), {}], ["é".repeat(32_769), { lengthBytes: 65_538 }], [new Uint8Array(65_537), { lengthBytes: 65_537 }]] as const) {
+    for (const [key, length] of [
+      ["k".repeat(65_537), {}],
+      ["é".repeat(32_769), { lengthBytes: 65_538 }],
+      [new Uint8Array(65_537), { lengthBytes: 65_537 }]
+    ] as const) {
       expect(failure(() => encoder.encode(key))).toMatchObject({ _tag: "InvalidKey", reason: "TooLong", ...length })
     }
   })
@@ -62,9 +81,23 @@ describe("KeyEncoder.encode", () => {
   })
 
   const wrong: ReadonlyArray<readonly [unknown, string]> = [
-    [undefined, "undefined"], [null, "null"], [5, "a number"], [5n, "a bigint"], [true, "a boolean"], [Symbol("s"), "a symbol"], [[1], "an array"], [{}, "an object"],
-    [Object.create(null), "an object"], [new Uint16Array(2), "a Uint16Array"], [new Uint8ClampedArray(2), "a Uint8ClampedArray"], [new DataView(new ArrayBuffer(2)), "a DataView"],
-    [new ArrayBuffer(2), "an ArrayBuffer"], [new Int8Array(2), "an Int8Array"], [new String("s"), "a String"], [new (class {})(), "an object"], [() => 1, "a function"]
+    [undefined, "undefined"],
+    [null, "null"],
+    [5, "a number"],
+    [5n, "a bigint"],
+    [true, "a boolean"],
+    [Symbol("s"), "a symbol"],
+    [[1], "an array"],
+    [{}, "an object"],
+    [Object.create(null), "an object"],
+    [new Uint16Array(2), "a Uint16Array"],
+    [new Uint8ClampedArray(2), "a Uint8ClampedArray"],
+    [new DataView(new ArrayBuffer(2)), "a DataView"],
+    [new ArrayBuffer(2), "an ArrayBuffer"],
+    [new Int8Array(2), "an Int8Array"],
+    [new String("s"), "a String"],
+    [new (class {})(), "an object"],
+    [() => 1, "a function"]
   ]
   it.each(wrong)("refuses the wrong type %#", (value, found) => {
     const encoder = new KeyEncoder()
@@ -92,22 +125,31 @@ describe("KeyEncoder.encode", () => {
 describe("KeyEncoder appending", () => {
   it("keeps all keys and values alive while the scratch grows, and encodes between them", () => {
     const operation = fc.tuple(fc.constantFrom("appendKey", "appendValue", "encode"), fc.oneof(texts, fc.uint8Array({ minLength: 1, maxLength: 80 })))
-    fc.assert(fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-      const encoder = new KeyEncoder()
-      const kept: Array<{ readonly bytes: Uint8Array; readonly start: number; readonly end: number; readonly expected: Array<number>; readonly isKey: boolean }> = []
-      for (const [how, input] of operations) {
-        if (how === "appendValue") encoder.appendValue(input, 1e6)
-        else if (how === "appendKey") encoder.appendKey(input)
-        else encoder.encode(input)
-        const expected = [...typeof input === "string" ? utf8.encode(input) : input]
-        expect(result(encoder)).toEqual(expected)
-        if (how !== "encode") kept.push({ bytes: encoder.bytes, start: encoder.start, end: encoder.end, expected, isKey: how === "appendKey" })
-      }
-      for (const { bytes, start, end, expected, isKey } of kept) {
-        expect([...bytes.subarray(start, end)]).toEqual(expected)
-        if (isKey) expect([...encoder.scratch.subarray(start, end)]).toEqual(expected)
-      }
-    }), { seed: 2, numRuns: 150 })
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+        const encoder = new KeyEncoder()
+        const kept: Array<{
+          readonly bytes: Uint8Array
+          readonly start: number
+          readonly end: number
+          readonly expected: Array<number>
+          readonly isKey: boolean
+        }> = []
+        for (const [how, input] of operations) {
+          if (how === "appendValue") encoder.appendValue(input, 1e6)
+          else if (how === "appendKey") encoder.appendKey(input)
+          else encoder.encode(input)
+          const expected = [...(typeof input === "string" ? utf8.encode(input) : input)]
+          expect(result(encoder)).toEqual(expected)
+          if (how !== "encode") kept.push({ bytes: encoder.bytes, start: encoder.start, end: encoder.end, expected, isKey: how === "appendKey" })
+        }
+        for (const { bytes, start, end, expected, isKey } of kept) {
+          expect([...bytes.subarray(start, end)]).toEqual(expected)
+          if (isKey) expect([...encoder.scratch.subarray(start, end)]).toEqual(expected)
+        }
+      }),
+      { seed: 2, numRuns: 150 }
+    )
   })
 
   it("copies key bytes, uses value bytes in place", () => {

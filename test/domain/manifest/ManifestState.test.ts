@@ -15,39 +15,57 @@ const place = fc.record({ keyspace: u32, key: fc.uint8Array({ maxLength: 20 }) }
 const some = <A>(item: fc.Arbitrary<A>) => fc.array(item, { minLength: 1, maxLength: 4 })
 const keyspaceSequence = fc.record({ keyspace: u32, sequence: number })
 const seal = { lengthBytes: number, lastSum: u32, lastSequence: number }
-const arbitraryEdit: fc.Arbitrary<ManifestEdit> = fc.record({
-  engineTimeMs: number,
-  fileIdsThrough: number,
-  sequencesThrough: number,
-  flushedThrough: fc.record({ sequence: number, position: number }),
-  addLostRanges: some(fc.record({ from: number, to: number })),
-  historyFrom: some(keyspaceSequence),
-  removeSegments: some(id),
-  addSegments: some(fc.record(
-    { fileId: id, headerSum: u32, epoch: u32, basePosition: number, floorPosition: number, sealed: fc.record(seal) },
-    { requiredKeys: ["fileId", "headerSum", "epoch"] }
-  )),
-  sealSegments: some(fc.record({ fileId: id, basePosition: number, ...seal })),
-  removeTables: some(id),
-  addTables: some(fc.record({
-    fileId: id, level: number, fileBytes: number, smallest: place, largest: place, smallestSequence: number, largestSequence: number, entryCount: number,
-    deleteCount: number, rangeTombstoneCount: number,
-    root: fc.record({ offset: number, storedLength: number, rawLength: number, codec: fc.nat(255), sum: u32 }),
-    valueRefs: fc.array(fc.record({ fileId: id, bytes: number }), { maxLength: 3 })
-  })),
-  removeValueFiles: some(id),
-  addValueFiles: some(fc.record({ fileId: id, fileBytes: number, valueBytes: number })),
-  dropKeyspaces: some(keyspaceSequence),
-  forgetKeyspaces: some(u32)
-}, { requiredKeys: [] })
+const arbitraryEdit: fc.Arbitrary<ManifestEdit> = fc.record(
+  {
+    engineTimeMs: number,
+    fileIdsThrough: number,
+    sequencesThrough: number,
+    flushedThrough: fc.record({ sequence: number, position: number }),
+    addLostRanges: some(fc.record({ from: number, to: number })),
+    historyFrom: some(keyspaceSequence),
+    removeSegments: some(id),
+    addSegments: some(
+      fc.record(
+        { fileId: id, headerSum: u32, epoch: u32, basePosition: number, floorPosition: number, sealed: fc.record(seal) },
+        { requiredKeys: ["fileId", "headerSum", "epoch"] }
+      )
+    ),
+    sealSegments: some(fc.record({ fileId: id, basePosition: number, ...seal })),
+    removeTables: some(id),
+    addTables: some(
+      fc.record({
+        fileId: id,
+        level: number,
+        fileBytes: number,
+        smallest: place,
+        largest: place,
+        smallestSequence: number,
+        largestSequence: number,
+        entryCount: number,
+        deleteCount: number,
+        rangeTombstoneCount: number,
+        root: fc.record({ offset: number, storedLength: number, rawLength: number, codec: fc.nat(255), sum: u32 }),
+        valueRefs: fc.array(fc.record({ fileId: id, bytes: number }), { maxLength: 3 })
+      })
+    ),
+    removeValueFiles: some(id),
+    addValueFiles: some(fc.record({ fileId: id, fileBytes: number, valueBytes: number })),
+    dropKeyspaces: some(keyspaceSequence),
+    forgetKeyspaces: some(u32)
+  },
+  { requiredKeys: [] }
+)
 
 const decode = (payload: Uint8Array) => decodeEdit("m", 8192, payload)
 
 describe("the codec of edits", () => {
   it("round-trips any edit", () => {
-    fc.assert(fc.property(arbitraryEdit, (edit) => {
-      expect(decode(encodeEdit(edit))).toEqual(edit)
-    }), { seed: 20_261_120 })
+    fc.assert(
+      fc.property(arbitraryEdit, (edit) => {
+        expect(decode(encodeEdit(edit))).toEqual(edit)
+      }),
+      { seed: 20_261_120 }
+    )
   })
 
   it("refuses every shortened edit, unless a whole field is gone", () => {
@@ -66,7 +84,11 @@ describe("the codec of edits", () => {
   })
 
   it("refuses an unknown field unless its tag is odd", () => {
-    const withTag = (tag: number) => new ByteWriter().raw(encodeEdit({ engineTimeMs: 5 })).varint(tag).lengthPrefixed(text("later")).bytes
+    const withTag = (tag: number) =>
+      new ByteWriter()
+        .raw(encodeEdit({ engineTimeMs: 5 }))
+        .varint(tag)
+        .lengthPrefixed(text("later")).bytes
     expect(damageOf(() => decode(withTag(34))).reason).toBe("UnsupportedVersion")
     expect(decode(withTag(33))).toEqual({ engineTimeMs: 5 })
   })
@@ -96,7 +118,10 @@ const full: ManifestState = applyEdit(fresh, {
   engineTimeMs: 2000,
   flushedThrough: { sequence: 42, position: 700 },
   addLostRanges: [{ from: 10, to: 20 }],
-  historyFrom: [{ keyspace: 1, sequence: 5 }, { keyspace: 16, sequence: 30 }],
+  historyFrom: [
+    { keyspace: 1, sequence: 5 },
+    { keyspace: 16, sequence: 30 }
+  ],
   addSegments: [segment(7), { ...segment(8), floorPosition: 950 }],
   sealSegments: [seal7],
   addTables: [table(9, { valueRefs: [{ fileId: 11, bytes: 5 }] }), table(10, { level: 2 })],

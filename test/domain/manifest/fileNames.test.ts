@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest"
 import { decodeCurrent, encodeCurrent } from "../../../src/domain/manifest/current.ts"
-import { currentFileName, currentTemporaryFileName, FileKind, fileName, lockFileName, lockOwnerFileName, parseFileName } from "../../../src/domain/manifest/fileNames.ts"
+import {
+  currentFileName,
+  currentTemporaryFileName,
+  FileKind,
+  fileName,
+  lockFileName,
+  lockOwnerFileName,
+  parseFileName
+} from "../../../src/domain/manifest/fileNames.ts"
 import { damageOf } from "../wal/segments.ts"
 import { crc32, text } from "./states.ts"
 
@@ -14,9 +22,23 @@ describe("fileNames", () => {
 
   it("know no other names", () => {
     for (const name of [
-      "1.log", "000000.log", "0000001.log", "9007199254740992.log", "000001.txt", "000001.log ", "a000001.log", "000001.LOG", "-00001.log", "", ".log",
-      currentFileName, currentTemporaryFileName, lockFileName, lockOwnerFileName
-    ]) expect(parseFileName(name), name).toBeUndefined()
+      "1.log",
+      "000000.log",
+      "0000001.log",
+      "9007199254740992.log",
+      "000001.txt",
+      "000001.log ",
+      "a000001.log",
+      "000001.LOG",
+      "-00001.log",
+      "",
+      ".log",
+      currentFileName,
+      currentTemporaryFileName,
+      lockFileName,
+      lockOwnerFileName
+    ])
+      expect(parseFileName(name), name).toBeUndefined()
   })
 })
 
@@ -32,7 +54,8 @@ describe("CURRENT", () => {
   })
 
   it("is refused at every prefix, with every bit flipped, and with anything added", () => {
-    for (let n = 0; n < bytes.length; n++) expect(damageOf(() => decodeCurrent(crc32, "CURRENT", bytes.subarray(0, n))).reason).toBe(n === 0 ? "Truncated" : "ChecksumMismatch")
+    for (let n = 0; n < bytes.length; n++)
+      expect(damageOf(() => decodeCurrent(crc32, "CURRENT", bytes.subarray(0, n))).reason).toBe(n === 0 ? "Truncated" : "ChecksumMismatch")
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const damaged = bytes.slice()
       damaged[bit >> 3]! ^= 1 << (bit & 7)

@@ -32,7 +32,11 @@ describe("the manifest's worked example", () => {
     const content = read(example)
     expect(content).toEqual({ fileId: 6, state: flushed, records: 2, lengthBytes: 0x3000, lastSum: 0x56ba_1191, torn: false })
     expect(content.state.segments.get(7)).toEqual({
-      fileId: 7, headerSum: 0x61c4_a0f4, epoch: 3, basePosition: 300, sealed: { lengthBytes: 1100, lastSum: 0xd5b7_2221, lastSequence: 42 }
+      fileId: 7,
+      headerSum: 0x61c4_a0f4,
+      epoch: 3,
+      basePosition: 300,
+      sealed: { lengthBytes: 1100, lastSum: 0xd5b7_2221, lastSequence: 42 }
     })
   })
 
@@ -54,7 +58,7 @@ describe("the manifest's worked example", () => {
     for (let bit = 0; bit < example.length * 8; bit++) {
       const at = bit >> 3
       // The long zeros after the records differ only in where they are: one in 37 is enough.
-      if ((at >= 4096 + 200 && at < 8192 || at > editEnd + 100) && bit % 37 !== 0) continue
+      if (((at >= 4096 + 200 && at < 8192) || at > editEnd + 100) && bit % 37 !== 0) continue
       const bytes = example.slice()
       bytes[at]! ^= 1 << (bit & 7)
       let outcome: unknown
@@ -95,7 +99,10 @@ describe("what follows the last valid record", () => {
     for (const lost of [[0], [1], [0, 1]]) {
       const damaged = bytes.slice()
       for (const index of lost) damaged.fill(0, recordAt(index), recordAt(index + 1))
-      expect(damageOf(() => read(damaged)), String(lost)).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: recordAt(lost[0]!) })
+      expect(
+        damageOf(() => read(damaged)),
+        String(lost)
+      ).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: recordAt(lost[0]!) })
     }
   })
 
@@ -127,15 +134,22 @@ describe("what is refused", () => {
 
   it("what a newer version wrote", () => {
     expect(damageOf(() => read(header((b) => (b[0] = 0)))).reason).toBe("BadMagic")
-    for (const at of [12, 16, 24, 28, 60, 311]) expect(damageOf(() => read(header((b) => (b[at]! ^= 4)))).reason, String(at)).toBe("UnsupportedVersion")
+    for (const at of [12, 16, 24, 28, 60, 311])
+      expect(damageOf(() => read(header((b) => (b[at]! ^= 4)))).reason, String(at)).toBe("UnsupportedVersion")
     expect(damageOf(() => read(header((b) => (b[54] = 0x20)))).reason).toBe("Malformed")
   })
 
   it("compatible features by nobody, those compatible with reading by writers", () => {
     // The header's sum seeds the snapshot's: the chain is broken here, which only shows that the header was accepted.
-    for (const [at, access] of [[20, "write"], [24, "read"]] as const) {
+    for (const [at, access] of [
+      [20, "write"],
+      [24, "read"]
+    ] as const) {
       const bytes = header((b) => (b[at] = 1))
-      expect(damageOf(() => readManifest(crc32, "m", bytes, access)), String(at)).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: 4096 })
+      expect(
+        damageOf(() => readManifest(crc32, "m", bytes, access)),
+        String(at)
+      ).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: 4096 })
     }
   })
 
@@ -156,7 +170,11 @@ describe("what is refused", () => {
   })
 
   it("an edit that contradicts the state, at its record", () => {
-    expect(damageOf(() => read(fileOf(fresh, [{ removeTables: [4] }]).bytes))).toMatchObject({ reason: "Malformed", offsetBytes: 8192, file: "000006.manifest" })
+    expect(damageOf(() => read(fileOf(fresh, [{ removeTables: [4] }]).bytes))).toMatchObject({
+      reason: "Malformed",
+      offsetBytes: 8192,
+      file: "000006.manifest"
+    })
   })
 })
 
@@ -165,11 +183,16 @@ describe("a large manifest", () => {
     let state = fresh
     const edits: Array<ManifestEdit> = []
     for (let id = 1; id <= 300; id++) {
-      const edit: ManifestEdit = id <= 3 ? { addTables: [table(id)] } : {
-        addTables: [table(id, { level: id % 7, smallest: { keyspace: 1, key: text(`k${"x".repeat(id * 20)}`) }, largest: { keyspace: 2, key: text("") } })],
-        removeTables: [id - 3],
-        engineTimeMs: 1000 + id
-      }
+      const edit: ManifestEdit =
+        id <= 3
+          ? { addTables: [table(id)] }
+          : {
+              addTables: [
+                table(id, { level: id % 7, smallest: { keyspace: 1, key: text(`k${"x".repeat(id * 20)}`) }, largest: { keyspace: 2, key: text("") } })
+              ],
+              removeTables: [id - 3],
+              engineTimeMs: 1000 + id
+            }
       edits.push(edit)
       state = applyEdit(state, edit)
     }

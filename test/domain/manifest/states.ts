@@ -34,7 +34,11 @@ export const table = (fileId: number, more: Partial<TableMeta> = {}): TableMeta 
 export const values = (fileId: number): ValueFileMeta => ({ fileId, fileBytes: 70_100, valueBytes: 70_000 })
 
 /** A manifest file as the engine writes it. */
-export const fileOf = (state: ManifestState, edits: ReadonlyArray<ManifestEdit>, fileId = 6): { readonly bytes: Uint8Array; readonly tail: ManifestTail } => {
+export const fileOf = (
+  state: ManifestState,
+  edits: ReadonlyArray<ManifestEdit>,
+  fileId = 6
+): { readonly bytes: Uint8Array; readonly tail: ManifestTail } => {
   const parts: Array<Uint8Array> = []
   let record = encodeManifest(crc32, fileId, state)
   parts.push(record.bytes)

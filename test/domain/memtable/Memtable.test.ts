@@ -224,7 +224,8 @@ describe("Memtable", () => {
     const walked = (memtable: Memtable) => {
       const cursor = memtable.cursor()
       const seen: Array<string> = []
-      for (cursor.seekFirst(); cursor.state === CursorState.atEntry; cursor.next()) seen.push(`${cursor.keyspace}/${cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd).join()}@${cursor.sequence}`)
+      for (cursor.seekFirst(); cursor.state === CursorState.atEntry; cursor.next())
+        seen.push(`${cursor.keyspace}/${cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd).join()}@${cursor.sequence}`)
       return seen
     }
     expect(walked(again)).toEqual(walked(fresh.memtable))

@@ -76,7 +76,9 @@ export class ArrayCursor implements EntryCursor {
   }
 
   #lowerBound(keyspace: number, key: Uint8Array, sequence: number): number {
-    const at = this.entries.findIndex((e) => compareInternal(e.keyspace, e.key, 0, e.key.length, e.sequence, keyspace, key, 0, key.length, sequence) >= 0)
+    const at = this.entries.findIndex(
+      (e) => compareInternal(e.keyspace, e.key, 0, e.key.length, e.sequence, keyspace, key, 0, key.length, sequence) >= 0
+    )
     return at < 0 ? this.entries.length : at
   }
 
@@ -108,7 +110,7 @@ export class ArrayCursor implements EntryCursor {
 }
 
 /** A seeded generator (mulberry32): every random test prints its seed. */
-export const random = (seed: number): (below: number) => number => {
+export const random = (seed: number): ((below: number) => number) => {
   let a = seed >>> 0
   return (below) => {
     a = (a + 0x6d2b79f5) >>> 0

@@ -7,7 +7,12 @@ import { ArrayCursor, compareEntries, random } from "./ArrayCursor.ts"
 import type { Entry } from "./ArrayCursor.ts"
 
 const entry = (key: number, sequence: number, keyspace = 1): Entry => ({
-  keyspace, key: Uint8Array.of(key), sequence, kind: Kind.put, expiresAt: 0, value: Uint8Array.of(key, sequence)
+  keyspace,
+  key: Uint8Array.of(key),
+  sequence,
+  kind: Kind.put,
+  expiresAt: 0,
+  value: Uint8Array.of(key, sequence)
 })
 
 const spanOf = (entries: ReadonlyArray<Entry>, wider = 0) => {
@@ -19,7 +24,12 @@ const spanOf = (entries: ReadonlyArray<Entry>, wider = 0) => {
 describe("LevelCursor", () => {
   it("walks no tables", () => {
     const level = new LevelCursor([], () => new ArrayCursor([]))
-    for (const move of [() => level.seekFirst(), () => level.seekLast(), () => level.seek(1, Uint8Array.of(1), 1), () => level.seekBefore(1, Uint8Array.of(1), 1)]) {
+    for (const move of [
+      () => level.seekFirst(),
+      () => level.seekLast(),
+      () => level.seek(1, Uint8Array.of(1), 1),
+      () => level.seekBefore(1, Uint8Array.of(1), 1)
+    ]) {
       move()
       expect(level.state).toBe(CursorState.atEnd)
     }
@@ -45,8 +55,8 @@ describe("LevelCursor", () => {
   it("goes on over a table that is empty where its bounds say otherwise", () => {
     const tombstonesOnly = { entries: [], smallest: entry(20, 0), largest: entry(29, 0) }
     const tables = [spanOf([entry(10, 1)], 5), tombstonesOnly, spanOf([entry(30, 1)])]
-    const level = new LevelCursor<typeof tables[number]>(tables, (table) => new ArrayCursor(table.entries))
-    const key = (): number | undefined => level.state === CursorState.atEntry ? level.keyBytes[level.keyStart] : undefined
+    const level = new LevelCursor<(typeof tables)[number]>(tables, (table) => new ArrayCursor(table.entries))
+    const key = (): number | undefined => (level.state === CursorState.atEntry ? level.keyBytes[level.keyStart] : undefined)
     level.seek(1, Uint8Array.of(12), sequenceMax)
     expect(key()).toBe(30)
     level.prev()

@@ -10,7 +10,12 @@ const bytes = (...values: Array<number>): Uint8Array => Uint8Array.from(values)
 const block = bytes(1)
 
 const entry = (key: Uint8Array, sequence: number, source: number, keyspace = 1): Entry => ({
-  keyspace, key, sequence, kind: Kind.put, expiresAt: sequence % 3, value: bytes(source, key.length)
+  keyspace,
+  key,
+  sequence,
+  kind: Kind.put,
+  expiresAt: sequence % 3,
+  value: bytes(source, key.length)
 })
 
 const isAtEntry = (cursor: EntryCursor): boolean => cursor.state === CursorState.atEntry
@@ -24,15 +29,17 @@ const settle = (cursor: EntryCursor): void => {
 
 /** What the cursor shows, or undefined at the end. */
 const shown = (cursor: EntryCursor) =>
-  cursor.state !== CursorState.atEntry ? undefined : {
-    keyspace: cursor.keyspace,
-    key: [...cursor.keyBytes.subarray(cursor.keyStart, cursor.keyEnd)],
-    sequence: cursor.sequence,
-    kind: cursor.kind,
-    expiresAt: cursor.expiresAt,
-    isPointer: cursor.isPointer,
-    value: [...cursor.valueBytes.subarray(cursor.valueStart, cursor.valueEnd)]
-  }
+  cursor.state !== CursorState.atEntry
+    ? undefined
+    : {
+        keyspace: cursor.keyspace,
+        key: [...cursor.keyBytes.subarray(cursor.keyStart, cursor.keyEnd)],
+        sequence: cursor.sequence,
+        kind: cursor.kind,
+        expiresAt: cursor.expiresAt,
+        isPointer: cursor.isPointer,
+        value: [...cursor.valueBytes.subarray(cursor.valueStart, cursor.valueEnd)]
+      }
 
 const asShown = (e: Entry | undefined) =>
   e && { keyspace: e.keyspace, key: [...e.key], sequence: e.sequence, kind: e.kind, expiresAt: e.expiresAt, isPointer: false, value: [...e.value] }
@@ -77,8 +84,10 @@ describe("MergeCursor", () => {
         seen.add(id)
       }
       for (const source of sources) source.sort(compareEntries)
-      const all = sources.flatMap((source, rank) => source.map((e) => ({ e, rank })))
-        .sort((a, b) => compareEntries(a.e, b.e) || a.rank - b.rank).map(({ e }) => e)
+      const all = sources
+        .flatMap((source, rank) => source.map((e) => ({ e, rank })))
+        .sort((a, b) => compareEntries(a.e, b.e) || a.rank - b.rank)
+        .map(({ e }) => e)
       const missing = seed % 3 === 0 ? undefined : () => next(3) === 0
       const merge = new MergeCursor(sources.map((source) => new ArrayCursor(source, missing)))
       let at = -1

@@ -14,7 +14,12 @@ const text = (s: string): Uint8Array => new TextEncoder().encode(s)
 const asText = (b: Uint8Array, start = 0, end = b.length): string => new TextDecoder().decode(b.slice(start, end))
 
 const put = (key: string, sequence: number, value = `${key}${sequence}`, expiresAt = 0, keyspace = 1): Entry => ({
-  keyspace, key: text(key), sequence, kind: Kind.put, expiresAt, value: text(value)
+  keyspace,
+  key: text(key),
+  sequence,
+  kind: Kind.put,
+  expiresAt,
+  value: text(value)
 })
 const gone = (key: string, sequence: number, kind: number = Kind.delete): Entry => ({ ...put(key, sequence, ""), kind })
 
@@ -41,14 +46,23 @@ const oracle = (entries: ReadonlyArray<Entry>, tombstones: ReadonlyArray<RangeTo
   const b = o.bounds ?? {}
   const out: Array<string> = []
   for (const key of keys) {
-    if (b.gte && compareBytes(key, b.gte) < 0 || b.gt && compareBytes(key, b.gt) <= 0) continue
-    if (b.lte && compareBytes(key, b.lte) > 0 || b.lt && compareBytes(key, b.lt) >= 0) continue
+    if ((b.gte && compareBytes(key, b.gte) < 0) || (b.gt && compareBytes(key, b.gt) <= 0)) continue
+    if ((b.lte && compareBytes(key, b.lte) > 0) || (b.lt && compareBytes(key, b.lt) >= 0)) continue
     const versions = entries.filter((e) => e.keyspace === o.keyspace && compareBytes(e.key, key) === 0 && e.sequence <= o.sequence)
     const newest = versions.sort((x, y) => y.sequence - x.sequence)[0]
     if (newest === undefined || newest.kind !== Kind.put) continue
     if (newest.expiresAt !== 0 && newest.expiresAt <= o.timeMs) continue
-    if (tombstones.some((t) => t.keyspace === o.keyspace && compareBytes(t.start, key) <= 0 && compareBytes(key, t.end) < 0 &&
-      t.sequence <= o.sequence && t.sequence > newest.sequence)) continue
+    if (
+      tombstones.some(
+        (t) =>
+          t.keyspace === o.keyspace &&
+          compareBytes(t.start, key) <= 0 &&
+          compareBytes(key, t.end) < 0 &&
+          t.sequence <= o.sequence &&
+          t.sequence > newest.sequence
+      )
+    )
+      continue
     out.push(`${asText(key)}=${asText(newest.value)}`)
   }
   if (o.reverse) out.reverse()
@@ -58,7 +72,18 @@ const oracle = (entries: ReadonlyArray<Entry>, tombstones: ReadonlyArray<RangeTo
 const at = (sequence: number, more: Partial<VisibleOptions> = {}): VisibleOptions => ({ keyspace: 1, sequence, timeMs: 0, ...more })
 
 describe("VisibleCursor", () => {
-  const history = [put("a", 1), put("b", 5), put("b", 3), put("b", 1), gone("c", 4), put("c", 2), put("d", 2, "d2", 100), put("d", 1), gone("e", 3, Kind.expire), put("e", 2)]
+  const history = [
+    put("a", 1),
+    put("b", 5),
+    put("b", 3),
+    put("b", 1),
+    gone("c", 4),
+    put("c", 2),
+    put("d", 2, "d2", 100),
+    put("d", 1),
+    gone("e", 3, Kind.expire),
+    put("e", 2)
+  ]
 
   it.each([false, true])("shows of each key the newest version within the snapshot (reverse: %s)", (reverse) => {
     const show = (sequence: number, timeMs = 0): Array<string> => {
@@ -128,7 +153,10 @@ describe("VisibleCursor", () => {
       }
       for (const source of sources) source.sort(compareEntries)
       const tombstones: Array<RangeTombstone> = Array.from({ length: next(3) }, () => ({
-        keyspace: 1 + next(2), start: text(key()), end: text(key()), sequence: next(9)
+        keyspace: 1 + next(2),
+        start: text(key()),
+        end: text(key()),
+        sequence: next(9)
       }))
       for (let scan = 0; scan < 8; scan++) {
         const options: VisibleOptions = {
@@ -144,7 +172,8 @@ describe("VisibleCursor", () => {
         }
         const missing = next(2) === 0 ? undefined : () => next(3) === 0
         const found = read(new MergeCursor(sources.map((source) => new ArrayCursor(source, missing))), {
-          ...options, tombstones: tombstones.map((t) => FragmentedTombstones.from([t]))
+          ...options,
+          tombstones: tombstones.map((t) => FragmentedTombstones.from([t]))
         })
         expect(found, `seed ${seed}, scan ${scan}`).toEqual(oracle(sources.flat(), tombstones, options))
       }

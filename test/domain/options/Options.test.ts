@@ -16,10 +16,29 @@ const resolved = (input: unknown) => Result.getOrThrow(resolveOptions(input))
 describe("resolveOptions", () => {
   it("fills in the defaults", () => {
     expect(resolved({ path: "./d" })).toEqual({
-      path: "./d", durability: "sync", readOnly: false, memtableBytes: 16 << 20, writeBufferCount: 3, cacheBytes: 64 << 20, valueCacheBytes: 16 << 20,
-      maxOpenTables: 1000, blockBytes: 2048, tableBytes: 32 << 20, compression: "lz4", valueThresholdBytes: 1024, valueBytesMax: 64 << 20,
-      batchBytesMax: 256 << 20, walSegmentBytes: 64 << 20, compactionWorkers: 1, level0CompactTrigger: 4, level0SlowTrigger: 8, level0StopTrigger: 16,
-      levelBytesBase: 64 << 20, levelBytesFactor: 10, maxTransactions: 10_000, snapshotLeaseMs: 600_000
+      path: "./d",
+      durability: "sync",
+      readOnly: false,
+      memtableBytes: 16 << 20,
+      writeBufferCount: 3,
+      cacheBytes: 64 << 20,
+      valueCacheBytes: 16 << 20,
+      maxOpenTables: 1000,
+      blockBytes: 2048,
+      tableBytes: 32 << 20,
+      compression: "lz4",
+      valueThresholdBytes: 1024,
+      valueBytesMax: 64 << 20,
+      batchBytesMax: 256 << 20,
+      walSegmentBytes: 64 << 20,
+      compactionWorkers: 1,
+      level0CompactTrigger: 4,
+      level0SlowTrigger: 8,
+      level0StopTrigger: 16,
+      levelBytesBase: 64 << 20,
+      levelBytesFactor: 10,
+      maxTransactions: 10_000,
+      snapshotLeaseMs: 600_000
     })
   })
 
@@ -32,12 +51,25 @@ describe("resolveOptions", () => {
   })
 
   it("takes what is given", () => {
-    const given = { path: "x", durability: "buffered", readOnly: true, memtableBytes: 65_536, cacheBytes: 0, compression: "none", compactionWorkers: 0 } as const
+    const given = {
+      path: "x",
+      durability: "buffered",
+      readOnly: true,
+      memtableBytes: 65_536,
+      cacheBytes: 0,
+      compression: "none",
+      compactionWorkers: 0
+    } as const
     expect(resolved(given)).toMatchObject({ ...given, valueCacheBytes: 0 })
     expect(resolved({ path: "x", valueBytesMax: 1 << 30 }).batchBytesMax).toBe(1 << 30)
   })
 
-  it.each([[5000, 5000], ["5 minutes", 300_000], [Duration.hours(1), 3_600_000], [{ seconds: 2 }, 2000]])("reads the duration %s", (snapshotLease, ms) => {
+  it.each([
+    [5000, 5000],
+    ["5 minutes", 300_000],
+    [Duration.hours(1), 3_600_000],
+    [{ seconds: 2 }, 2000]
+  ])("reads the duration %s", (snapshotLease, ms) => {
     expect(resolved({ path: "x", snapshotLease }).snapshotLeaseMs).toBe(ms)
   })
 
@@ -48,25 +80,45 @@ describe("resolveOptions", () => {
   })
 
   it("reports all problems at once", () => {
-    const problems = problemsOf({ memtablebytes: 1, durability: "fsync", cacheBytes: 1.5, blockBytes: 100, readOnly: "yes", zzzzzzzzzz: 1, maxOpenTables: [1] })
+    const problems = problemsOf({
+      memtablebytes: 1,
+      durability: "fsync",
+      cacheBytes: 1.5,
+      blockBytes: 100,
+      readOnly: "yes",
+      zzzzzzzzzz: 1,
+      maxOpenTables: [1]
+    })
     expect(problems).toHaveLength(8)
     const text = problems.join("\n")
     expect(text).toContain("path is missing")
-    expect(text).toContain("\"memtablebytes\" is not an option; did you mean memtableBytes?")
-    expect(text).toContain("\"zzzzzzzzzz\" is not an option; the options are path, durability")
-    expect(text).toContain("durability must be one of \"sync\", \"buffered\", found \"fsync\"")
+    expect(text).toContain('"memtablebytes" is not an option; did you mean memtableBytes?')
+    expect(text).toContain('"zzzzzzzzzz" is not an option; the options are path, durability')
+    expect(text).toContain('durability must be one of "sync", "buffered", found "fsync"')
     expect(text).toContain("cacheBytes must be a whole number from 0 to 68719476736, found 1.5")
     expect(text).toContain("blockBytes must be a whole number from 512 to 32768, found 100")
-    expect(text).toContain("readOnly must be true or false, found \"yes\"")
+    expect(text).toContain('readOnly must be true or false, found "yes"')
     expect(text).toContain("maxOpenTables must be a whole number from 16 to 100000, found an array")
   })
 
-  it.each([["", "found \"\""], ["a\0b", "found"], [7, "found 7"], [new URL("file:///x"), "found a URL"], ["x".repeat(60) + "\0", "…"]])("refuses the path %s", (path, part) => {
+  it.each([
+    ["", 'found ""'],
+    ["a\0b", "found"],
+    [7, "found 7"],
+    [new URL("file:///x"), "found a URL"],
+    ["x".repeat(60) + "\0", "…"]
+  ])("refuses the path %s", (path, part) => {
     expect(problemsOf({ path })[0]).toContain("path must be a path as a string, not empty")
     expect(problemsOf({ path })[0]).toContain(part)
   })
 
-  it.each([[undefined, "undefined"], [null, "null"], ["./d", "\"./d\""], [[], "an array"], [() => 1, "a function"]])("refuses %s for options", (input, found) => {
+  it.each([
+    [undefined, "undefined"],
+    [null, "null"],
+    ["./d", '"./d"'],
+    [[], "an array"],
+    [() => 1, "a function"]
+  ])("refuses %s for options", (input, found) => {
     expect(problemsOf(input)).toEqual([`options must be an object such as { path: "./data" }, found ${found}`])
   })
 
@@ -81,19 +133,34 @@ describe("resolveOptions", () => {
   })
 
   it("is not fooled by names of Object.prototype", () => {
-    expect(problemsOf({ path: "x", constructor: 1 })[0]).toContain("\"constructor\" is not an option")
+    expect(problemsOf({ path: "x", constructor: 1 })[0]).toContain('"constructor" is not an option')
   })
 
   it("can be read from configuration", () => {
-    const config: ConfigOf = { path: Config.String("path"), durability: Config.Literals(["sync", "buffered"], "durability"), cacheBytes: Config.Int("cacheBytes"), snapshotLease: Config.Duration("lease") }
-    const read: Options = Effect.runSync(Config.unwrap<Options>(config).parse(ConfigProvider.fromUnknown({ path: "/d", durability: "buffered", cacheBytes: 4096, lease: "2 seconds" })))
+    const config: ConfigOf = {
+      path: Config.String("path"),
+      durability: Config.Literals(["sync", "buffered"], "durability"),
+      cacheBytes: Config.Int("cacheBytes"),
+      snapshotLease: Config.Duration("lease")
+    }
+    const read: Options = Effect.runSync(
+      Config.unwrap<Options>(config).parse(ConfigProvider.fromUnknown({ path: "/d", durability: "buffered", cacheBytes: 4096, lease: "2 seconds" }))
+    )
     expect(resolved(read)).toMatchObject({ path: "/d", durability: "buffered", cacheBytes: 4096, snapshotLeaseMs: 2000 })
   })
 })
 
 describe("didYouMean", () => {
   const known = ["memtableBytes", "cacheBytes", "gt", "path"]
-  it.each([["memtable_bytes", "memtableBytes"], ["cachebyte", "cacheBytes"], ["Path", "path"], ["pth", "path"], ["gte", undefined], ["somethingElse", undefined], ["", undefined]])("%s", (name, meant) => {
+  it.each([
+    ["memtable_bytes", "memtableBytes"],
+    ["cachebyte", "cacheBytes"],
+    ["Path", "path"],
+    ["pth", "path"],
+    ["gte", undefined],
+    ["somethingElse", undefined],
+    ["", undefined]
+  ])("%s", (name, meant) => {
     expect(didYouMean(name, known)).toBe(meant)
   })
 })

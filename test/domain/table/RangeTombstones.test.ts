@@ -6,10 +6,16 @@ import { fragment, FragmentedTombstones, unfragment } from "../../../src/domain/
 import type { TombstoneBound } from "../../../src/domain/table/RangeTombstones.ts"
 import { hex, randomOf, text } from "./support.ts"
 
-const tombstone = (keyspace: number, start: string, end: string, sequence: number): RangeTombstone => ({ keyspace, start: text(start), end: text(end), sequence })
+const tombstone = (keyspace: number, start: string, end: string, sequence: number): RangeTombstone => ({
+  keyspace,
+  start: text(start),
+  end: text(end),
+  sequence
+})
 const show = (fragments: Iterable<{ keyspace: number; start: Uint8Array; end: Uint8Array; sequences: ReadonlyArray<number> }>): Array<string> =>
   Array.from(fragments, (f) => `${f.keyspace} [${Buffer.from(f.start)}, ${Buffer.from(f.end)}) ${f.sequences.join(" ")}`)
-const covering = (t: FragmentedTombstones, keyspace: number, key: string, snapshot: number): number => t.covering(keyspace, text(`<${key}>`), 1, 1 + text(key).length, snapshot)
+const covering = (t: FragmentedTombstones, keyspace: number, key: string, snapshot: number): number =>
+  t.covering(keyspace, text(`<${key}>`), 1, 1 + text(key).length, snapshot)
 
 const randomTombstones = (seed: number): Array<RangeTombstone> => {
   const random = randomOf(seed)
@@ -48,7 +54,8 @@ describe("fragment", () => {
         const snapshot = random(8)
         let expected = 0
         for (const t of given) {
-          if (t.keyspace === keyspace && t.sequence <= snapshot && compareBytes(t.start, text(key)) <= 0 && compareBytes(text(key), t.end) < 0) expected = Math.max(expected, t.sequence)
+          if (t.keyspace === keyspace && t.sequence <= snapshot && compareBytes(t.start, text(key)) <= 0 && compareBytes(text(key), t.end) < 0)
+            expected = Math.max(expected, t.sequence)
         }
         expect(covering(compact, keyspace, key, snapshot), `seed ${seed}, ${keyspace}/${key} at ${snapshot}`).toBe(expected)
       }

@@ -34,11 +34,18 @@ export const hashSeed = 0x1234_5678
 export const path = "db/000007.table"
 
 export const put = (keyspace: number, key: string | Uint8Array, sequence: number, value: string | Uint8Array, more: Partial<Entry> = {}): Entry => ({
-  keyspace, key: typeof key === "string" ? text(key) : key, sequence, kind: Kind.put, expiresAt: 0, isPointer: false, value: typeof value === "string" ? text(value) : value, ...more
+  keyspace,
+  key: typeof key === "string" ? text(key) : key,
+  sequence,
+  kind: Kind.put,
+  expiresAt: 0,
+  isPointer: false,
+  value: typeof value === "string" ? text(value) : value,
+  ...more
 })
 
-export const sorted = (entries: ReadonlyArray<Entry>): Array<Entry> => entries.slice().sort((a, b) =>
-  compareInternal(a.keyspace, a.key, 0, a.key.length, a.sequence, b.keyspace, b.key, 0, b.key.length, b.sequence))
+export const sorted = (entries: ReadonlyArray<Entry>): Array<Entry> =>
+  entries.slice().sort((a, b) => compareInternal(a.keyspace, a.key, 0, a.key.length, a.sequence, b.keyspace, b.key, 0, b.key.length, b.sequence))
 
 /** A small generator with a seed (mulberry32), so that failures can be repeated. */
 export const randomOf = (seed: number): ((below: number) => number) => {
@@ -77,7 +84,11 @@ export interface BuiltTable extends FinishedTable {
 
 export const defaults: TableBuilderOptions = { crc32, uuid, fileId: 7, level: 0, hashSeed }
 
-export const build = (entries: ReadonlyArray<Entry>, options: Partial<TableBuilderOptions> = {}, tombstones: ReadonlyArray<RangeTombstone> = []): BuiltTable => {
+export const build = (
+  entries: ReadonlyArray<Entry>,
+  options: Partial<TableBuilderOptions> = {},
+  tombstones: ReadonlyArray<RangeTombstone> = []
+): BuiltTable => {
   const builder = new TableBuilder({ ...defaults, ...options })
   const pieces: Array<Uint8Array> = []
   let position = 0
@@ -100,10 +111,12 @@ export const build = (entries: ReadonlyArray<Entry>, options: Partial<TableBuild
 
 export const codecsOf = (...codecs: ReadonlyArray<Codec>): Codecs => new Map(codecs.map((codec) => [codec.id, codec]))
 
-export const readerOf = (file: Uint8Array) => (offset: number, length: number): Uint8Array => {
-  if (offset + length > file.length) throw new Damage(path, offset, "Truncated")
-  return file.slice(offset, offset + length)
-}
+export const readerOf =
+  (file: Uint8Array) =>
+  (offset: number, length: number): Uint8Array => {
+    if (offset + length > file.length) throw new Damage(path, offset, "Truncated")
+    return file.slice(offset, offset + length)
+  }
 
 export const open = (table: BuiltTable, file = table.file, codecs: Codecs = codecsOf(runLength)): TableReader =>
   TableReader.open(crc32, codecs, 7, path, file.length, table.root, readerOf(file), uuid)
@@ -118,12 +131,22 @@ export const hashOf = (reader: TableReader, keyspace: number, key: Uint8Array): 
 
 const source = (reader: TableReader, file: Uint8Array): BlockSourceOf => new BlockSourceOf((_, leaf) => leafOf(reader, file, leaf))
 
-export const get = (reader: TableReader, file: Uint8Array, keyspace: number, key: Uint8Array, snapshot: number): Omit<Entry, "keyspace" | "key"> | undefined => {
+export const get = (
+  reader: TableReader,
+  file: Uint8Array,
+  keyspace: number,
+  key: Uint8Array,
+  snapshot: number
+): Omit<Entry, "keyspace" | "key"> | undefined => {
   const result = new LookupResult()
   const outcome = reader.get(keyspace, hashOf(reader, keyspace, key), key, 0, key.length, snapshot, source(reader, file), result)
   if (outcome !== Lookup.found) return undefined
   return {
-    sequence: result.sequence, kind: result.kind, expiresAt: result.expiresAt, isPointer: result.isPointer, value: result.bytes.slice(result.valueStart, result.valueEnd)
+    sequence: result.sequence,
+    kind: result.kind,
+    expiresAt: result.expiresAt,
+    isPointer: result.isPointer,
+    value: result.bytes.slice(result.valueStart, result.valueEnd)
   }
 }
 
@@ -134,11 +157,17 @@ export const settle = (cursor: TableCursor, reader: TableReader, file: Uint8Arra
 }
 
 export const current = (cursor: TableCursor): Entry => ({
-  keyspace: cursor.keyspace, key: cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd), sequence: cursor.sequence, kind: cursor.kind, expiresAt: cursor.expiresAt,
-  isPointer: cursor.isPointer, value: cursor.valueBytes.slice(cursor.valueStart, cursor.valueEnd)
+  keyspace: cursor.keyspace,
+  key: cursor.keyBytes.slice(cursor.keyStart, cursor.keyEnd),
+  sequence: cursor.sequence,
+  kind: cursor.kind,
+  expiresAt: cursor.expiresAt,
+  isPointer: cursor.isPointer,
+  value: cursor.valueBytes.slice(cursor.valueStart, cursor.valueEnd)
 })
 
-export const describeEntry = (e: Entry): string => `${e.keyspace}/${hex(e.key)}@${e.sequence} ${e.kind}${e.isPointer ? "p" : ""}${e.expiresAt} ${hex(e.value)}`
+export const describeEntry = (e: Entry): string =>
+  `${e.keyspace}/${hex(e.key)}@${e.sequence} ${e.kind}${e.isPointer ? "p" : ""}${e.expiresAt} ${hex(e.value)}`
 
 export const modelGet = (entries: ReadonlyArray<Entry>, keyspace: number, key: Uint8Array, snapshot: number): Entry | undefined =>
   entries.find((e) => e.keyspace === keyspace && compareBytes(e.key, key) === 0 && e.sequence <= snapshot)

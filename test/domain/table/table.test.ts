@@ -29,9 +29,17 @@ const randomEntries = (seed: number, count: number): Array<Entry> => {
     const value = new Uint8Array(random(100) === 0 ? random(5_000) : random(40)).fill(random(256))
     const sequence = random(10) === 0 ? 0 : 1 + random(style === 1 ? 1_000_000_000 : 40)
     const isPointer = random(12) === 0
-    const entry = put(keyspace, key, sequence, isPointer ? encodeValuePointer({ fileId: 3, offset: 64, storedLength: 10, rawLength: 10, codec: 0, sum: 1 }) : value, {
-      kind: [Kind.put, Kind.put, Kind.delete, Kind.expire][random(4)]!, expiresAt: random(5) === 0 ? 1 + random(2 ** 40) : 0, isPointer
-    })
+    const entry = put(
+      keyspace,
+      key,
+      sequence,
+      isPointer ? encodeValuePointer({ fileId: 3, offset: 64, storedLength: 10, rawLength: 10, codec: 0, sum: 1 }) : value,
+      {
+        kind: [Kind.put, Kind.put, Kind.delete, Kind.expire][random(4)]!,
+        expiresAt: random(5) === 0 ? 1 + random(2 ** 40) : 0,
+        isPointer
+      }
+    )
     seen.set(`${keyspace}/${key.join()}/${sequence}`, entry)
   }
   return sorted([...seen.values()])
@@ -79,8 +87,12 @@ describe("table", () => {
           const sequence = [near.sequence, near.sequence + 1, Math.max(0, near.sequence - 1), 0, sequenceMax][random(5)]!
           const expected = modelGet(entries, keyspace, key, sequence)
           const found = get(reader, table.file, keyspace, key, sequence)
-          expect(found === undefined ? undefined : describeEntry({ keyspace, key, ...found })).toBe(expected === undefined ? undefined : describeEntry(expected))
-          const at = entries.findIndex((e) => compareInternal(e.keyspace, e.key, 0, e.key.length, e.sequence, keyspace, key, 0, key.length, sequence) >= 0)
+          expect(found === undefined ? undefined : describeEntry({ keyspace, key, ...found })).toBe(
+            expected === undefined ? undefined : describeEntry(expected)
+          )
+          const at = entries.findIndex(
+            (e) => compareInternal(e.keyspace, e.key, 0, e.key.length, e.sequence, keyspace, key, 0, key.length, sequence) >= 0
+          )
           cursor.seek(keyspace, key, sequence)
           expect(settle(cursor, reader, table.file)).toBe(at >= 0)
           if (at >= 0) {

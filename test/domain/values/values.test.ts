@@ -15,7 +15,10 @@ import { codecsOf, damageOf, hex, randomOf, run, runLength, text, uuid } from ".
 
 const path = "db/000008.values"
 
-const write = (records: ReadonlyArray<{ readonly key: string; readonly value: Uint8Array; readonly sequence?: number; readonly expiresAt?: number }>, codec?: Codec) => {
+const write = (
+  records: ReadonlyArray<{ readonly key: string; readonly value: Uint8Array; readonly sequence?: number; readonly expiresAt?: number }>,
+  codec?: Codec
+) => {
   const writer = new ValueFileWriter({ crc32, uuid, fileId: 8, codec })
   const pieces: Array<Uint8Array> = []
   const pointers: Array<ValuePointer> = []
@@ -36,8 +39,11 @@ const write = (records: ReadonlyArray<{ readonly key: string; readonly value: Ui
   return { file, pointers }
 }
 
-const walk = (file: Uint8Array, each?: Parameters<typeof walkValueFile>[1], more: { readonly fileId?: number; readonly uuid?: Uint8Array } = { uuid }) =>
-  run(walkValueFile({ crc32, codecs: codecsOf(runLength), fileId: 8, path, fileBytes: file.length, ...more }, each), file)
+const walk = (
+  file: Uint8Array,
+  each?: Parameters<typeof walkValueFile>[1],
+  more: { readonly fileId?: number; readonly uuid?: Uint8Array } = { uuid }
+) => run(walkValueFile({ crc32, codecs: codecsOf(runLength), fileId: 8, path, fileBytes: file.length, ...more }, each), file)
 
 describe("value file", () => {
   it("is written as the document's example says, and read back", () => {
@@ -52,7 +58,10 @@ describe("value file", () => {
   it("gives back what was put in, whatever the sizes, and moves what is stored as it is", () => {
     const random = randomOf(11)
     const records = Array.from({ length: 600 }, (_, i) => ({
-      key: `key ${i}`, value: new Uint8Array(i % 97 === 0 ? 100_000 + random(300_000) : random(3000)).map((_, at) => i % 2 === 0 ? 7 : at * i), sequence: 1 + random(1000), expiresAt: random(3) * 1000
+      key: `key ${i}`,
+      value: new Uint8Array(i % 97 === 0 ? 100_000 + random(300_000) : random(3000)).map((_, at) => (i % 2 === 0 ? 7 : at * i)),
+      sequence: 1 + random(1000),
+      expiresAt: random(3) * 1000
     }))
     const { file, pointers } = write(records, runLength)
     expect(pointers.some((p) => p.codec === runLength.id) && pointers.some((p) => p.codec === 0)).toBe(true)
@@ -61,11 +70,27 @@ describe("value file", () => {
     const totals = walk(file, (record, pointer, value) => {
       const expected = records[index]!
       expect(pointer).toEqual(pointers[index])
-      expect([Buffer.from(record.key).toString(), record.keyspace, record.sequence, record.expiresAt]).toEqual([expected.key, 1, expected.sequence, expected.expiresAt])
+      expect([Buffer.from(record.key).toString(), record.keyspace, record.sequence, record.expiresAt]).toEqual([
+        expected.key,
+        1,
+        expected.sequence,
+        expected.expiresAt
+      ])
       expect(hex(value)).toBe(hex(expected.value))
       const stored = file.subarray(pointer.offset, pointer.offset + pointer.storedLength)
       expect(hex(readValue(crc32, codecsOf(runLength), path, pointer, stored))).toBe(hex(expected.value))
-      const to = moved.addStored(record.keyspace, record.key, 0, record.key.length, record.sequence, record.expiresAt, stored, record.rawLength, record.codec, record.sum)
+      const to = moved.addStored(
+        record.keyspace,
+        record.key,
+        0,
+        record.key.length,
+        record.sequence,
+        record.expiresAt,
+        stored,
+        record.rawLength,
+        record.codec,
+        record.sum
+      )
       expect(to).toEqual({ ...pointer, fileId: 9, offset: pointer.offset })
       index++
     })
@@ -74,7 +99,13 @@ describe("value file", () => {
   })
 
   it("notices every flipped bit and every cut, naming the file and where the damaged part begins", () => {
-    const { file, pointers } = write([{ key: "k", value: text("hello") }, { key: "long", value: new Uint8Array(40).fill(3) }], runLength)
+    const { file, pointers } = write(
+      [
+        { key: "k", value: text("hello") },
+        { key: "long", value: new Uint8Array(40).fill(3) }
+      ],
+      runLength
+    )
     const starts = [0, 64, pointers[0]!.offset, pointers[0]!.offset + 5, pointers[1]!.offset, file.length - valueFooterBytes]
     for (let at = 0; at < file.length; at++) {
       for (let bit = 0; bit < 8; bit++) {
@@ -106,9 +137,17 @@ describe("value file", () => {
     }
     const footer = file.length - valueFooterBytes
     for (const [at, value, from, length, reason] of [
-      [8, 2, 0, 64, "UnsupportedVersion"], [12, 1, 0, 64, "UnsupportedVersion"], [footer + 16, 1, footer, 96, "Unexpected"], [footer + 32, 1, footer, 96, "Unexpected"],
-      [footer + 40, 2, footer, 96, "Unexpected"], [footer + 48, 6, footer, 96, "Unexpected"]
-    ] as const) expect(damageOf(() => walk(changed(at, value, from, length))), `${at}`).toMatchObject({ offsetBytes: from, reason })
+      [8, 2, 0, 64, "UnsupportedVersion"],
+      [12, 1, 0, 64, "UnsupportedVersion"],
+      [footer + 16, 1, footer, 96, "Unexpected"],
+      [footer + 32, 1, footer, 96, "Unexpected"],
+      [footer + 40, 2, footer, 96, "Unexpected"],
+      [footer + 48, 6, footer, 96, "Unexpected"]
+    ] as const)
+      expect(
+        damageOf(() => walk(changed(at, value, from, length))),
+        `${at}`
+      ).toMatchObject({ offsetBytes: from, reason })
     // A head whose sum is right and whose content is not.
     const head = file.slice()
     head[0x49] = 0xff
@@ -116,7 +155,20 @@ describe("value file", () => {
     writeU32(head, 0x40, crc32(head.subarray(0x44, 0x53)))
     expect(damageOf(() => walk(head))).toMatchObject({ offsetBytes: 0x40, reason: "Malformed" })
     expect(() => decodeValuePointer(Uint8Array.of(1, 2, 3, 4, 5, 6), 0, 6)).toThrow(MalformedBytes)
-    expect(() => run(walkValueFile({ crc32: () => { throw new TypeError("not bytes") }, codecs: codecsOf(), fileId: 8, path, fileBytes: file.length }), file)).toThrow(TypeError)
+    expect(() =>
+      run(
+        walkValueFile({
+          crc32: () => {
+            throw new TypeError("not bytes")
+          },
+          codecs: codecsOf(),
+          fileId: 8,
+          path,
+          fileBytes: file.length
+        }),
+        file
+      )
+    ).toThrow(TypeError)
     expect(damageOf(() => walk(new Uint8Array(100)))).toBeInstanceOf(Damage)
   })
 })

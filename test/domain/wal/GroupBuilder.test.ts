@@ -22,7 +22,10 @@ const verified = (bytes: Uint8Array): VerifiedGroup => {
   return { path: "log", offset: 512, bytes: file, at, header }
 }
 
-const write = (builder: GroupBuilder, { annotation, commitTimeMs, operations }: Pick<LoggedTransaction, "annotation" | "commitTimeMs" | "operations">): void => {
+const write = (
+  builder: GroupBuilder,
+  { annotation, commitTimeMs, operations }: Pick<LoggedTransaction, "annotation" | "commitTimeMs" | "operations">
+): void => {
   builder.beginTransaction(commitTimeMs, annotation)
   for (const operation of operations) {
     if (operation.type === "put") builder.put(operation.keyspace, operation.key, operation.value, operation.expiresAt)
@@ -36,7 +39,13 @@ const write = (builder: GroupBuilder, { annotation, commitTimeMs, operations }: 
 const keyspace = fc.integer({ min: 0, max: 0xffff_ffff })
 const bytes = fc.uint8Array({ maxLength: 60 })
 const operation: fc.Arbitrary<LoggedOperation> = fc.oneof(
-  fc.record({ type: fc.constant("put" as const), keyspace, key: bytes, value: fc.uint8Array({ maxLength: 300 }), expiresAt: fc.oneof(fc.constant(0), fc.maxSafeNat()) }),
+  fc.record({
+    type: fc.constant("put" as const),
+    keyspace,
+    key: bytes,
+    value: fc.uint8Array({ maxLength: 300 }),
+    expiresAt: fc.oneof(fc.constant(0), fc.maxSafeNat())
+  }),
   fc.record({ type: fc.constant("delete" as const), keyspace, key: bytes }),
   fc.record({ type: fc.constant("rangeDelete" as const), keyspace, start: bytes, end: bytes }),
   fc.record({ type: fc.constant("expire" as const), keyspace, key: bytes, expiresAt: fc.maxSafeNat(), version: fc.maxSafeNat() })
@@ -50,26 +59,32 @@ const transaction = fc.record({
 describe("GroupBuilder", () => {
   it("writes what the decoder reads, whatever it grew from and was used for before", () => {
     const builder = new GroupBuilder(crc32, 1)
-    fc.assert(fc.property(fc.array(transaction, { maxLength: 5 }), transaction, (transactions, withdrawn) => {
-      builder.reset()
-      for (const each of transactions) {
-        builder.beginTransaction(withdrawn.commitTimeMs)
-        builder.put(1, text("never"), text("seen"))
-        builder.abortTransaction()
-        write(builder, each)
-      }
-      expect(builder.transactions).toBe(transactions.length)
-      const { bytes, sum } = builder.finish(place)
-      expect(bytes.length).toBe(groupHeaderBytes + builder.payloadBytes)
-      const group = verified(bytes)
-      expect(group.header).toMatchObject({ ...withoutSalt, sum, transactionCount: transactions.length })
-      expect(decodeTransactions(group)).toEqual(transactions.map((each, i) => ({ ...each, sequence: 10 + i })))
-    }), { seed: 20_261_120 })
+    fc.assert(
+      fc.property(fc.array(transaction, { maxLength: 5 }), transaction, (transactions, withdrawn) => {
+        builder.reset()
+        for (const each of transactions) {
+          builder.beginTransaction(withdrawn.commitTimeMs)
+          builder.put(1, text("never"), text("seen"))
+          builder.abortTransaction()
+          write(builder, each)
+        }
+        expect(builder.transactions).toBe(transactions.length)
+        const { bytes, sum } = builder.finish(place)
+        expect(bytes.length).toBe(groupHeaderBytes + builder.payloadBytes)
+        const group = verified(bytes)
+        expect(group.header).toMatchObject({ ...withoutSalt, sum, transactionCount: transactions.length })
+        expect(decodeTransactions(group)).toEqual(transactions.map((each, i) => ({ ...each, sequence: 10 + i })))
+      }),
+      { seed: 20_261_120 }
+    )
   })
 
   it("says beforehand what a put takes", () => {
     const builder = new GroupBuilder(crc32)
-    for (const [space, key, value, expiresAt] of [[1, 16, 100, 0], [300, 200, 20_000, 5000]] as const) {
+    for (const [space, key, value, expiresAt] of [
+      [1, 16, 100, 0],
+      [300, 200, 20_000, 5000]
+    ] as const) {
       builder.beginTransaction(0)
       const before = builder.payloadBytes
       builder.put(space, new Uint8Array(key), new Uint8Array(value), expiresAt)
@@ -172,7 +187,11 @@ describe("visitTransactions", () => {
       ["a value past the end", transactionOf(0, 5, 1, 1, 1, 65, 2, 66)],
       ["a keyspace beyond 2^32 - 1", transactionOf(0, 5, 2, ...tooLarge.subarray(0, 5), 0)],
       ["a padded number", transactionOf(0, 0x85, 0)]
-    ] as const) expect(damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)), name).toMatchObject({ reason: "Malformed", offsetBytes: 512 })
+    ] as const)
+      expect(
+        damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)),
+        name
+      ).toMatchObject({ reason: "Malformed", offsetBytes: 512 })
   })
 
   it("refuses what it does not know", () => {
@@ -184,11 +203,17 @@ describe("visitTransactions", () => {
       ["an expire without its time", transactionOf(0, 5, 4, 1, 0)],
       ["an annotated operation", transactionOf(0, 5, 0x21, 1, 0, 0)],
       ["an operation with the value before", transactionOf(0, 5, 0x41, 1, 0, 0)]
-    ] as const) expect(damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)).reason, name).toBe("UnsupportedVersion")
+    ] as const)
+      expect(damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)).reason, name).toBe("UnsupportedVersion")
   })
 
   it("passes on what the visitor throws", () => {
-    const full = { ...ignore, begin: () => { throw new RangeError("full") } }
+    const full = {
+      ...ignore,
+      begin: () => {
+        throw new RangeError("full")
+      }
+    }
     expect(() => visitTransactions(verified(groupOf(transactionOf(0, 5))), full)).toThrow("full")
   })
 

@@ -7,7 +7,14 @@ const placement = { saltSum: 7, epoch: 1, position: 0, firstSequence: 1, durable
 describe("GroupBuilder.putRange", () => {
   it("writes what put writes, whatever the lengths and wherever the ranges lie", () => {
     const arena = Uint8Array.from({ length: 600 }, (_, i) => (i * 37) & 0xff)
-    for (const [keyLength, valueLength] of [[1, 0], [16, 39], [16, 40], [40, 41], [41, 100], [200, 300]] as const) {
+    for (const [keyLength, valueLength] of [
+      [1, 0],
+      [16, 39],
+      [16, 40],
+      [40, 41],
+      [41, 100],
+      [200, 300]
+    ] as const) {
       const key = arena.subarray(5, 5 + keyLength)
       const value = arena.subarray(250, 250 + valueLength)
       const whole = value.slice()

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest"
 import { writeU32 } from "../../../src/domain/bytes/fixed.ts"
-import { decodeSegmentHeader, encodeSegmentHeader, headerSum, segmentAlignmentDefault, segmentHeaderBytes } from "../../../src/domain/wal/SegmentHeader.ts"
+import {
+  decodeSegmentHeader,
+  encodeSegmentHeader,
+  headerSum,
+  segmentAlignmentDefault,
+  segmentHeaderBytes
+} from "../../../src/domain/wal/SegmentHeader.ts"
 import { counting, crc32, damageOf } from "./segments.ts"
 
 const fields = { uuid: counting(0x10), fileId: 2 ** 40, epoch: 0xffff_ffff, salt: counting(0xa0) }
@@ -20,7 +26,13 @@ describe("SegmentHeader", () => {
     expect(bytes.length).toBe(segmentAlignmentDefault)
     const header = decode(Uint8Array.of(...bytes, 1, 2, 3))
     expect(header).toEqual({
-      ...fields, alignment: 4096, keySlot: new Uint8Array(64), compatible: 0, incompatible: 0, sum: headerSum(bytes), saltSum: crc32(fields.salt)
+      ...fields,
+      alignment: 4096,
+      keySlot: new Uint8Array(64),
+      compatible: 0,
+      incompatible: 0,
+      sum: headerSum(bytes),
+      saltSum: crc32(fields.salt)
     })
     expect(segmentHeaderBytes(header)).toBe(4096)
   })

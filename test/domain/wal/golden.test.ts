@@ -49,7 +49,8 @@ const read = (bytes: Uint8Array, options: ScanOptions = {}) => {
   const transactions: Array<LoggedTransaction> = []
   const copy = (group: Parameters<NonNullable<ScanOptions["onGroup"]>>[0]) => ({ ...group, bytes: group.bytes.slice() })
   const scan = scanSegment(crc32, header, bytesSource("000007.log", bytes), {
-    ...options, onGroup: (group) => transactions.push(...decodeTransactions(copy(group)))
+    ...options,
+    onGroup: (group) => transactions.push(...decodeTransactions(copy(group)))
   })
   return { header, transactions, scan }
 }
@@ -88,7 +89,14 @@ describe("the log's worked example", () => {
     expect(header).toMatchObject({ fileId: 7, epoch: 3, alignment: 512, uuid: counting(0x10), salt: counting(0xa0), sum: 0x61c4a0f4 })
     expect(transactions).toEqual(content)
     expect(scan).toMatchObject({
-      basePosition: 300, firstPreviousSum: 0x0102_0304, lastSum, nextSequence: 43, endOffset: secondEnd, endPosition: 888, durableFloor: 415, gaps: [],
+      basePosition: 300,
+      firstPreviousSum: 0x0102_0304,
+      lastSum,
+      nextSequence: 43,
+      endOffset: secondEnd,
+      endPosition: 888,
+      durableFloor: 415,
+      gaps: [],
       tail: { kind: "clean" }
     })
     expect([...scan.groups]).toEqual([

@@ -23,14 +23,31 @@ describe("the tail rule", () => {
     const [, , , , last] = segment.groups
     for (const zeros of [0, 1, 63, 64, 5000, 3_000_000]) {
       const scan = segment.scan({}, synced().zeros(zeros).bytes)
-      expect(scan).toMatchObject({ tail: clean, endOffset: last!.end, endPosition: last!.endPosition, lastSum: last!.sum, nextSequence: 6, basePosition: 5000 })
+      expect(scan).toMatchObject({
+        tail: clean,
+        endOffset: last!.end,
+        endPosition: last!.endPosition,
+        lastSum: last!.sum,
+        nextSequence: 6,
+        basePosition: 5000
+      })
       expect([...scan.groups].map((group) => group.position)).toEqual(segment.groups.map((group) => group.position))
     }
     const empty = new SegmentWriter().zeros(100)
     expect(empty.scan({ basePosition: undefined })).toMatchObject({
-      basePosition: undefined, endPosition: undefined, endOffset: 512, lastSum: undefined, nextSequence: undefined, durableFloor: 0, tail: clean
+      basePosition: undefined,
+      endPosition: undefined,
+      endOffset: 512,
+      lastSum: undefined,
+      nextSequence: undefined,
+      durableFloor: 0,
+      tail: clean
     })
-    expect(empty.scan({ basePosition: 70, floorPosition: 70, expectedPreviousSum: 9 })).toMatchObject({ endPosition: 70, firstPreviousSum: 9, lastSum: 9 })
+    expect(empty.scan({ basePosition: 70, floorPosition: 70, expectedPreviousSum: 9 })).toMatchObject({
+      endPosition: 70,
+      firstPreviousSum: 9,
+      lastSum: 9
+    })
   })
 
   it("finds the base in the first group", () => {
@@ -47,7 +64,10 @@ describe("the tail rule", () => {
       expect(segment.scan({}, zeroed), String(length)).toMatchObject({ endPosition: position, tail: torn(0) })
     }
     expect(segment.scan({ floorPosition: position }, segment.damaged(4)).endPosition).toBe(position)
-    expect(damageOf(() => segment.scan({ floorPosition: position + 1 }, segment.damaged(4)))).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: offset })
+    expect(damageOf(() => segment.scan({ floorPosition: position + 1 }, segment.damaged(4)))).toMatchObject({
+      reason: "ChecksumMismatch",
+      offsetBytes: offset
+    })
     expect(damageOf(() => segment.scan({ floorPosition: endPosition + 1 }))).toMatchObject({ reason: "Truncated", offsetBytes: end })
   })
 
@@ -66,7 +86,10 @@ describe("the tail rule", () => {
     expect(damageOf(() => segment.scan({ basePosition: undefined }, segment.damaged(0))).offsetBytes).toBe(512)
     expect(unsynced().scan({ basePosition: undefined }, unsynced().damaged(0))).toMatchObject({ basePosition: 0, tail: torn(3) })
     const single = new SegmentWriter().group()
-    expect(single.scan({ basePosition: undefined, floorPosition: 1000 }, single.damaged(0))).toMatchObject({ basePosition: undefined, endPosition: undefined })
+    expect(single.scan({ basePosition: undefined, floorPosition: 1000 }, single.damaged(0))).toMatchObject({
+      basePosition: undefined,
+      endPosition: undefined
+    })
   })
 
   it("calls damage before any valid group's durableThrough by its name and place", () => {
@@ -75,7 +98,10 @@ describe("the tail rule", () => {
       const { end, offset } = segment.groups[index]!
       for (const at of [0, 5, 17, 25, 33, 37, 41, 49, 57, 61, 64, end - offset - 1]) {
         const previousEnd = index === 0 ? 512 : segment.groups[index - 1]!.end
-        expect(damageOf(() => segment.scan({}, segment.damaged(index, at))), `group ${index}, byte ${at}`).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: previousEnd })
+        expect(
+          damageOf(() => segment.scan({}, segment.damaged(index, at))),
+          `group ${index}, byte ${at}`
+        ).toMatchObject({ reason: "ChecksumMismatch", offsetBytes: previousEnd })
       }
     }
     // Group 3 tells of group 2, nobody tells of group 3.
@@ -98,7 +124,8 @@ describe("the tail rule", () => {
     bytes[segment.groups[1]!.end + 3] = 1
     expect(segment.scan({}, bytes).groups.length).toBe(5)
     expect(damageOf(() => segment.scan({ sealed: { lengthBytes: bytes.length, lastSum: segment.lastSum } }, bytes))).toMatchObject({
-      reason: "Malformed", offsetBytes: segment.groups[1]!.end
+      reason: "Malformed",
+      offsetBytes: segment.groups[1]!.end
     })
   })
 })
@@ -124,7 +151,11 @@ describe("what proves nothing", () => {
     for (const options of [{ epoch: 2 }, { saltSum: 1 }, { position: 0 }, { previousSum: 1 }, { position: 2 ** 53 }]) {
       const segment = new SegmentWriter({ base: 100 }).group({ aligned: true }).group({ aligned: true, ...options })
       const later = "previousSum" in options ? 1 : 0
-      expect(segment.scan(), JSON.stringify(options)).toMatchObject({ endPosition: segment.groups[0]!.endPosition, nextSequence: 2, tail: torn(later) })
+      expect(segment.scan(), JSON.stringify(options)).toMatchObject({
+        endPosition: segment.groups[0]!.endPosition,
+        nextSequence: 2,
+        tail: torn(later)
+      })
       // As the first group of a segment whose base is not known.
       const alone = new SegmentWriter({ base: 100 }).zeros(512).group({ ...options, position: 0, previousSum: 1 })
       expect(alone.scan({ basePosition: undefined }).tail).toEqual(torn(0))
@@ -173,10 +204,14 @@ describe("a sealed segment", () => {
   it("with a wrong length or a wrong sum is damaged", () => {
     for (const length of [0, 511, 512, 513, lengthBytes - 1, lengthBytes + 1, segment.groups[2]!.end + 1]) {
       const failure = length === 512 ? undefined : damageOf(() => segment.scan({ sealed: { lengthBytes: length, lastSum: segment.lastSum } }))
-      expect(failure === undefined ? "fine" : failure.reason, String(length)).toBe(length === 512 ? "fine" : length > lengthBytes || length < 512 ? "Truncated" : "ChecksumMismatch")
+      expect(failure === undefined ? "fine" : failure.reason, String(length)).toBe(
+        length === 512 ? "fine" : length > lengthBytes || length < 512 ? "Truncated" : "ChecksumMismatch"
+      )
     }
     expect(damageOf(() => segment.scan({ sealed: { lengthBytes, lastSum: 1 } })).reason).toBe("ChecksumMismatch")
-    expect(damageOf(() => segment.scan({ sealed: { lengthBytes: segment.groups[2]!.end, lastSum: segment.lastSum } })).reason).toBe("ChecksumMismatch")
+    expect(damageOf(() => segment.scan({ sealed: { lengthBytes: segment.groups[2]!.end, lastSum: segment.lastSum } })).reason).toBe(
+      "ChecksumMismatch"
+    )
   })
 
   it("has no tail to cut", () => {

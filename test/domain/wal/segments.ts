@@ -31,13 +31,25 @@ export class SegmentWriter {
   readonly header: SegmentHeader
   readonly base: number
   bytes: Uint8Array
-  readonly groups: Array<{ readonly offset: number; readonly end: number; readonly position: number; readonly endPosition: number; readonly sum: number }> = []
+  readonly groups: Array<{
+    readonly offset: number
+    readonly end: number
+    readonly position: number
+    readonly endPosition: number
+    readonly sum: number
+  }> = []
   nextSequence = 1
   lastSum: number
 
-  constructor(options: { readonly base?: number; readonly epoch?: number; readonly salt?: number; readonly previousSum?: number; readonly fileId?: number } = {}) {
+  constructor(
+    options: { readonly base?: number; readonly epoch?: number; readonly salt?: number; readonly previousSum?: number; readonly fileId?: number } = {}
+  ) {
     this.bytes = encodeSegmentHeader(crc32, {
-      uuid: counting(0x10), fileId: options.fileId ?? 7, epoch: options.epoch ?? 3, salt: counting(options.salt ?? 0xa0), alignment: 512
+      uuid: counting(0x10),
+      fileId: options.fileId ?? 7,
+      epoch: options.epoch ?? 3,
+      salt: counting(options.salt ?? 0xa0),
+      alignment: 512
     })
     this.header = decodeSegmentHeader(crc32, "segment", this.bytes)
     this.base = options.base ?? 0

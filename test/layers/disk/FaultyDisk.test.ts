@@ -51,23 +51,22 @@ describe("FaultyDisk", () => {
     const disk = new FaultyDisk(new MemoryDisk())
     const handle = disk.open("/a", "create")
     disk.add({ match: {}, fault: { code: "EIO" } })
-    for (
-      const run of [
-        () => disk.open("/a", "read"),
-        () => disk.list("/"),
-        () => disk.stat("/"),
-        () => disk.makeDirectory("/d"),
-        () => disk.rename("/a", "/b"),
-        () => disk.remove("/a"),
-        () => disk.link("/a", "/b"),
-        () => disk.syncDirectory("/"),
-        () => handle.readAt(zeros(1), 0),
-        () => handle.writev([ones(1)], 0),
-        () => handle.datasync(),
-        () => handle.sizeBytes(),
-        () => handle.truncate(0)
-      ]
-    ) expect(run).toThrow(IoFailure)
+    for (const run of [
+      () => disk.open("/a", "read"),
+      () => disk.list("/"),
+      () => disk.stat("/"),
+      () => disk.makeDirectory("/d"),
+      () => disk.rename("/a", "/b"),
+      () => disk.remove("/a"),
+      () => disk.link("/a", "/b"),
+      () => disk.syncDirectory("/"),
+      () => handle.readAt(zeros(1), 0),
+      () => handle.writev([ones(1)], 0),
+      () => handle.datasync(),
+      () => handle.sizeBytes(),
+      () => handle.truncate(0)
+    ])
+      expect(run).toThrow(IoFailure)
     disk.clear()
     expect(disk.list("/")).toEqual(["a"])
   })
@@ -150,7 +149,7 @@ describe("DiskFaulty", () => {
   ]
 
   const program = (disk: Disk["Service"]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const code = <A>(effect: Effect.Effect<A, IoFailure>) => Effect.map(Effect.flip(effect), (failure) => failure.code)
       expect([disk.kind, disk.sharedWithWorkers]).toEqual(["faulty", false])
       const handle = yield* disk.open("/a", "create")
@@ -188,15 +187,17 @@ describe("DiskFaulty", () => {
     simulated.syncDirectory("/")
     const inner = makeSimulated(simulated)
     const disk = DiskFaulty.make(inner, new FaultyDisk(inner.sync, rules.slice(0, 2)))
-    await Effect.runPromise(Effect.gen(function*() {
-      const handle = yield* disk.open("/a", "write")
-      yield* disk.writev(handle, [ones(3)], 0)
-      yield* Effect.flip(disk.datasync(handle))
-      yield* disk.writev(handle, [ones(2)], 3)
-      yield* disk.datasync(handle)
-      expect(simulated.crashState(seededPrng(1), { mode: "worst" }).files().get("a")).toEqual(zeros(0))
-      yield* disk.datasync(handle)
-      expect(simulated.crashState(seededPrng(1), { mode: "worst" }).files().get("a")).toEqual(Uint8Array.of(0, 0, 0, 1, 1))
-    }))
+    await Effect.runPromise(
+      Effect.gen(function* () {
+        const handle = yield* disk.open("/a", "write")
+        yield* disk.writev(handle, [ones(3)], 0)
+        yield* Effect.flip(disk.datasync(handle))
+        yield* disk.writev(handle, [ones(2)], 3)
+        yield* disk.datasync(handle)
+        expect(simulated.crashState(seededPrng(1), { mode: "worst" }).files().get("a")).toEqual(zeros(0))
+        yield* disk.datasync(handle)
+        expect(simulated.crashState(seededPrng(1), { mode: "worst" }).files().get("a")).toEqual(Uint8Array.of(0, 0, 0, 1, 1))
+      })
+    )
   })
 })

@@ -91,7 +91,13 @@ describe("SimulatedDisk: bytes", () => {
     })
     expect(zeros).toContain(true)
     // What lay before the growth is never touched.
-    expect(findings(disk, (found) => read(found, "/db/a")!.subarray(0, 100).every((byte) => byte === 1))).toEqual(new Set([true]))
+    expect(
+      findings(disk, (found) =>
+        read(found, "/db/a")!
+          .subarray(0, 100)
+          .every((byte) => byte === 1)
+      )
+    ).toEqual(new Set([true]))
   })
 
   it("tears writes at sectors, never inside one", () => {
@@ -103,7 +109,10 @@ describe("SimulatedDisk: bytes", () => {
     for (let seed = 0; seed < 3000; seed++) {
       const content = read(disk.crashState(seededPrng(seed), { sectorBytes: [512] }), "/db/a")!
       const pieces = [0, 1, 2, 3, 4].map((i) => content.subarray(Math.max(100, i * 512), Math.min(2148, (i + 1) * 512)))
-      expect(pieces.every((piece) => piece.every((byte) => byte === piece[0])), `seed ${seed}`).toBe(true)
+      expect(
+        pieces.every((piece) => piece.every((byte) => byte === piece[0])),
+        `seed ${seed}`
+      ).toBe(true)
       expect(content.subarray(0, 100).every((byte) => byte === 1) && content.subarray(2148).every((byte) => byte === 1), `seed ${seed}`).toBe(true)
       shapes.add(pieces.map((piece) => piece[0]).join(""))
     }

@@ -51,20 +51,22 @@ describe("TracingDisk", () => {
   it("records the beginning and the end of effects apart, also of those that fail", async () => {
     const tracer = new DiskTracer()
     const layer = DiskTracing.layer(tracer).pipe(Layer.provide(DiskMemory.layer))
-    await Effect.runPromise(Effect.provide(
-      Effect.gen(function*() {
-        const disk = yield* Disk
-        const handle = yield* disk.open("/a", "create")
-        const sync = yield* Effect.forkChild(disk.datasync(handle), { startImmediately: true })
-        handle.writev([ones(1)], 0)
-        yield* Fiber.join(sync)
-        yield* disk.writev(handle, [ones(2)], 1)
-        yield* disk.read(handle, ones(2), 1)
-        yield* disk.syncDirectory("/")
-        yield* Effect.flip(disk.syncDirectory("/missing"))
-      }),
-      layer
-    ))
+    await Effect.runPromise(
+      Effect.provide(
+        Effect.gen(function* () {
+          const disk = yield* Disk
+          const handle = yield* disk.open("/a", "create")
+          const sync = yield* Effect.forkChild(disk.datasync(handle), { startImmediately: true })
+          handle.writev([ones(1)], 0)
+          yield* Fiber.join(sync)
+          yield* disk.writev(handle, [ones(2)], 1)
+          yield* disk.read(handle, ones(2), 1)
+          yield* disk.syncDirectory("/")
+          yield* Effect.flip(disk.syncDirectory("/missing"))
+        }),
+        layer
+      )
+    )
     const [, sync, write, ...rest] = tracer.events
     expect([sync!.kind, write!.kind]).toEqual(["datasync", "writev"])
     expect(sync!.begin).toBeLessThan(write!.begin)

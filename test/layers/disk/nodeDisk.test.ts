@@ -127,9 +127,11 @@ describe("failures", () => {
   const fail = (code: string) => () => {
     throw systemError(code)
   }
-  const failLater = (code: string) => (...args: ReadonlyArray<unknown>) => {
-    setImmediate(args.at(-1) as (cause: Error) => void, systemError(code))
-  }
+  const failLater =
+    (code: string) =>
+    (...args: ReadonlyArray<unknown>) => {
+      setImmediate(args.at(-1) as (cause: Error) => void, systemError(code))
+    }
 
   it("treat a write that makes no progress as a full disk, instead of trying for ever", async () => {
     const disk = make(
@@ -196,14 +198,12 @@ describe("failures", () => {
       ["link", file, "EPERM"]
     ])
     const pooled = disk.sync.open(file, "write")
-    for (
-      const [effect, operation, code] of [
-        [disk.read(pooled, new Uint8Array(1), 0), "read", "EIO"],
-        [disk.writev(pooled, [filled(1)], 0), "writev", "EDQUOT"],
-        [disk.datasync(pooled), "datasync", "EIO"],
-        [disk.syncDirectory(root), "syncDirectory", "EIO"]
-      ] as const
-    ) {
+    for (const [effect, operation, code] of [
+      [disk.read(pooled, new Uint8Array(1), 0), "read", "EIO"],
+      [disk.writev(pooled, [filled(1)], 0), "writev", "EDQUOT"],
+      [disk.datasync(pooled), "datasync", "EIO"],
+      [disk.syncDirectory(root), "syncDirectory", "EIO"]
+    ] as const) {
       const failure = await Effect.runPromise(Effect.flip<unknown, unknown, never>(effect))
       expect(failure).toMatchObject({ _tag: "IoFailure", operation, code })
     }

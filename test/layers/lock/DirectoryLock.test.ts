@@ -48,14 +48,14 @@ const inProcess = async (directory: string) => {
   children.push(child)
   let warnings = ""
   child.stderr.on("data", (chunk: Buffer) => (warnings += chunk.toString()))
-  const [report] = await once(child.stdout, "data") as [Buffer]
+  const [report] = (await once(child.stdout, "data")) as [Buffer]
   return { child, report: report.toString().trim(), warnings: () => warnings }
 }
 
 const inWorker = async (directory: string): Promise<string> => {
   const code = `const { parentPort } = await import("node:worker_threads"); ${holder(directory, "(text) => parentPort.postMessage(text)")}`
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`))
-  const [report] = await once(worker, "message") as [string]
+  const [report] = (await once(worker, "message")) as [string]
   await worker.terminate()
   return report
 }
