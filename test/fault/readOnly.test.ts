@@ -5,6 +5,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, it } from "vitest"
 import { DatabaseReadOnly } from "../../src/domain/errors.ts"
 import { layer } from "../../src/runtime/LightningDb.ts"
@@ -24,9 +25,13 @@ describe("read-only open", () => {
     "never fails and never goes back beside a writer that flushes, compacts and rotates",
     async () => {
       const path = join(root, "busy")
-      const child = spawn(process.execPath, ["--no-warnings", "test/support/churning-child.ts", path, String(writerMs)], {
-        stdio: ["ignore", "pipe", "inherit"]
-      })
+      const child = spawn(
+        process.execPath,
+        ["--no-warnings", fileURLToPath(new URL("../support/churning-child.ts", import.meta.url)), path, String(writerMs)],
+        {
+          stdio: ["ignore", "pipe", "inherit"]
+        }
+      )
       let printed = ""
       const ready = new Promise<void>((resolve) => child.stdout.on("data", (data) => ((printed += data), printed.includes("ready") && resolve())))
       const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()))

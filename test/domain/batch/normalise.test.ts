@@ -198,7 +198,7 @@ describe("normalise", () => {
     [{ length: 1 }, { _tag: "InvalidBatch" }],
     [[put, null], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining("it is null") }],
     [[put, "put"], { _tag: "InvalidBatch", index: 1 }],
-    [new Array(1), { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("it is undefined") }],
+    [Array.from({ length: 1 }), { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("it is undefined") }],
     [[{ key: "a", value: "b" }], { _tag: "InvalidBatch", index: 0, detail: expect.stringContaining("its type is undefined") }],
     [[put, { type: "del", key: "a" }], { _tag: "InvalidBatch", index: 1, detail: expect.stringContaining('its type is "del"') }],
     [
