@@ -5,6 +5,8 @@
  *     node bench/run.bench.ts --runs 5 --cases fillbatch,readseq  some cases, five alternating runs of each: medians and spread
  *     node bench/run.bench.ts --case readrandom                   one case in this process; prints one line of JSON
  *
+ * Writes are timed from an empty (or loaded and reopened) database; reads after a warm-up of a quarter of their operations.
+ *
  * Options: --entries N (default 1,000,000; fill1gb 1,048,576), --directory D (an empty or missing one, kept; default a new one in the system's folder for temporary
  * files, removed), --json (JSON lines instead of the table), and any option of opening that is a number or a word, as --memtableBytes 65536.
  * For profiles: --prepare-only, then --run-only --no-validation, both with --directory.

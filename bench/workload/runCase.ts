@@ -58,6 +58,8 @@ export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, C
     const operations = one.operations(settings.entries)
     const timed = (db: DatabaseShape) =>
       Effect.gen(function* () {
+        // Reads are timed once tables are open, code is compiled and the cache is full: a quarter of the operations come before the clock.
+        if (!one.writes) yield* one.run({ db, inputs, operations: Math.ceil(operations / 4) })
         const usage = new Usage()
         const counted = yield* one.run({ db, inputs, operations })
         const seconds = usage.operationsDone()
