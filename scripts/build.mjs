@@ -8,7 +8,7 @@
  * Ends with an error when a module imports a package that the generated package.json does not bring.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { chmodSync, cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
 import { delimiter, join, posix, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -92,7 +92,7 @@ const bundleCommandLine = async () => {
     minify: { compress: true, mangle: false }
   })
   await bundle.close()
-  copyFileSync(join(dist, "runtime", "cli", "launcher.js"), join(dist, launcher))
+  cpSync(join(dist, "runtime", "cli", "launcher.js"), join(dist, launcher))
   chmodSync(join(dist, launcher), 0o755)
   // Only the bundle is published: the separate modules need a package that users do not have.
   rmSync(join(dist, "runtime", "cli"), { recursive: true })
@@ -185,8 +185,9 @@ if (existsSync(join(dist, "runtime", "cli", "main.js"))) {
   const packages = await bundleCommandLine()
   writeLicences(packages)
 } else console.log("build: there is no src/runtime/cli/main.ts, the command line is left out")
-for (const name of ["README.md", "CHANGELOG.md", "LICENSE"]) {
-  if (existsSync(join(root, name))) copyFileSync(join(root, name), join(dist, name))
+// With the documents that the README links to.
+for (const name of ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "docs"]) {
+  if (existsSync(join(root, name))) cpSync(join(root, name), join(dist, name), { recursive: true })
   else console.log(`build: there is no ${name}`)
 }
 writePackageFile()

@@ -11,11 +11,13 @@ const make = Effect.map(Clock.Clock, (clock) => {
     monotonicMs,
     nowMs: () => {
       const monotonic = monotonicMs()
-      const elapsed = Math.max(0, monotonic - lastMonotonic)
-      const now = Math.floor(Math.max(last + elapsed, clock.currentTimeMillisUnsafe()))
+      const carried = last + Math.max(0, monotonic - lastMonotonic)
+      const wall = clock.currentTimeMillisUnsafe()
+      const now = Math.floor(Math.max(carried, wall))
       if (now > last) {
+        // While the wall clock is behind, the fraction of a millisecond that is cut off here must not be lost: called often, time would run slow.
+        lastMonotonic = carried >= wall ? lastMonotonic + (now - last) : monotonic
         last = now
-        lastMonotonic = monotonic
       }
       return last
     },

@@ -1,8 +1,8 @@
 /**
  * Whether the engine may write, and why not. Subsystems report conditions; the worst one decides the state. Reads never ask it; every write does, synchronously.
  *
- * `starting` until open is complete; `healthy`; `degraded` while a condition that heals lasts (workers down, stalled for space); `readOnly` after a failed sync, lost lock
- * or damage: reads go on, writes are refused until reopened; `failed` when not even reads can be trusted; `stopping` from the moment the scope closes.
+ * `starting` until open is complete; `healthy`; `degraded` while a condition that heals lasts (workers down, stalled for space); `readOnly` after a failed sync or a lost lock: reads
+ * go on, writes are refused until reopened; `failed` when not even reads can be trusted; `stopping` from the moment the scope closes.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
