@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { DatabaseClosed, DatabasePoisoned, type MaintenanceError } from "../domain/errors.ts"
@@ -93,10 +94,12 @@ const make = Effect.gen(function* () {
   const flushOne = (memtable: Memtable) =>
     Effect.gen(function* () {
       const sequence = memtable.highestSequence
-      // No table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order.
+      // The job and the log's sync go on side by side; a job ends with this fiber, and its outputs with it.
+      const job = yield* Effect.forkChild(build(memtable), { startImmediately: true })
+      // No named table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order. So the edit waits for both.
       yield* wal.awaitVisible(sequence)
       yield* wal.ensureDurable(sequence)
-      const { floor, result } = yield* build(memtable)
+      const { floor, result } = yield* Fiber.join(job)
       let dropped: ReadonlyArray<number> = []
       yield* manifest.commit(
         (state) => {
