@@ -54,6 +54,8 @@ const make = Effect.gen(function* () {
   const pickerOptions = {
     ...defaultPickerOptions,
     levelZeroTables: options.level0CompactTrigger,
+    // Writers are slowed from there on: then it is time, whatever it costs.
+    levelZeroTablesMax: options.level0SlowTrigger,
     baseLevelBytes: options.levelBytesBase,
     levelFactor: options.levelBytesFactor,
     grandparentBytesMax: options.tableBytes * 10

@@ -16,6 +16,13 @@ import type { TableSummary, ValueFileSummary } from "./TableSummary.ts"
 export interface PickerOptions {
   /** Level 0 is compacted once so many of its tables overlap each other (or four times as many lie there at all). */
   readonly levelZeroTables: number
+  /** Until so many overlap, they wait while they are too small for what they overlap in level 1: see `levelZeroShare`. */
+  readonly levelZeroTablesMax: number
+  /**
+   * A merge of level 0 rewrites what it overlaps in level 1. It waits until level 0 holds one byte in so many of that: where tables are small (pointers to separated values)
+   * every fourth flush would otherwise write the whole of level 1 again.
+   */
+  readonly levelZeroShare: number
   /** Target of level 1. */
   readonly baseLevelBytes: number
   /** Each level's target is this many times the one above. */
@@ -34,6 +41,8 @@ export interface PickerOptions {
 
 export const defaultPickerOptions: PickerOptions = {
   levelZeroTables: 4,
+  levelZeroTablesMax: 8,
+  levelZeroShare: 2,
   baseLevelBytes: 64 * 1024 * 1024,
   levelFactor: 10,
   levelCount: 7,
@@ -144,10 +153,16 @@ class Picker<T extends TableSummary> {
     scores.sort((a, b) => b.score - a.score)
     for (const { level } of scores) {
       const isCrowded = this.#level(0).length >= 4 * levelZeroTables
-      const plan = level === 0 ? this.#levelZero("levelZero", (cluster) => isCrowded || cluster.length >= levelZeroTables) : this.#fromLevel(level)
+      const plan = level === 0 ? this.#levelZero("levelZero", (cluster) => isCrowded || this.#isDue(cluster)) : this.#fromLevel(level)
       if (plan !== undefined) return plan
     }
     return undefined
+  }
+
+  #isDue(cluster: ReadonlyArray<T>): boolean {
+    const { levelZeroShare, levelZeroTables, levelZeroTablesMax } = this.#options
+    if (cluster.length < levelZeroTables) return false
+    return cluster.length >= levelZeroTablesMax || bytesOf(cluster) * levelZeroShare >= bytesOf(overlapping(this.#level(1), hullOf(cluster)))
   }
 
   /** A whole cluster of level 0, the largest first: an older table must never stay above a newer one it overlaps. */

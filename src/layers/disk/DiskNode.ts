@@ -7,7 +7,7 @@ import type { IoFailure } from "../../domain/failures.ts"
 import { Disk } from "../../services/Disk.ts"
 import { acquire } from "../lock/DirectoryLock.ts"
 import { shortCalls } from "./fromSyncDisk.ts"
-import { makeNodeDisk, NodeFileHandle, type NodeFileSystem, syncDirectoryPooled } from "./nodeDisk.ts"
+import { makeNodeDisk, NodeFileHandle, type NodeFileSystem, removePooled, syncDirectoryPooled } from "./nodeDisk.ts"
 
 /**
  * An Effect around one pooled call. It is uninterruptible because the system call is: were the fiber to go on while the call still runs, the caller
@@ -39,6 +39,7 @@ export const make = (system: NodeFileSystem, platform: string): Disk["Service"] 
     read: (handle, into, position) => pooled((done) => own(handle).readPooled(into, position, done)),
     writev: (handle, buffers, position) => pooled((done) => own(handle).writevPooled(buffers, position, done)),
     datasync: (handle) => pooled((done) => own(handle).datasyncPooled(done)),
+    remove: (path) => pooled((done) => removePooled(system, path, done)),
     syncDirectory: (path) => pooled((done) => syncDirectoryPooled(system, platform, path, done))
   }
 }

@@ -36,6 +36,7 @@ export interface NodeFileSystem {
     path: string,
     options: { readonly throwIfNoEntry: false }
   ) => { readonly isDirectory: () => boolean; readonly size: number; readonly ino: number } | undefined
+  readonly unlink: (path: string, done: Callback) => void
   readonly unlinkSync: (path: string) => void
   readonly writeSync: (fd: number, from: Uint8Array, offset: number, length: number, position: number) => number
   readonly writev: (fd: number, buffers: ReadonlyArray<Uint8Array>, position: number, done: Counted) => void
@@ -349,6 +350,20 @@ export const syncDirectoryPooled = (system: NodeFileSystem, platform: string, pa
       }
       done(cause === null ? undefined : toIoFailure("syncDirectory", path, cause), undefined)
     })
+  })
+}
+
+/** `remove` in the thread pool: giving back the blocks of a large file takes the system milliseconds. */
+export const removePooled = (system: NodeFileSystem, path: string, done: Done<void>): void => {
+  system.unlink(path, (cause) => {
+    if (cause === null) return done(undefined, undefined)
+    try {
+      if (!system.statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw cause
+      system.rmdirSync(path)
+    } catch (failure) {
+      return done(toIoFailure("remove", path, failure), undefined)
+    }
+    done(undefined, undefined)
   })
 }
 

@@ -75,6 +75,15 @@ describe("pickCompaction", () => {
       )
     })
 
+    it("waits while it is small for what it would rewrite, until there are twice as many", () => {
+      const small = Array.from({ length: 8 }, (_, i) => table(`${20 - i} a..z`, { fileBytes: MiB / 4 }))
+      const below = (mebibytes: number) => [table("1 a..z", { fileBytes: mebibytes * MiB })]
+      expect(show(pick(state([small.slice(4), below(2)])))).toBe("levelZero: merge L0[16,15,14,13] L1[1] to L1")
+      expect(pick(state([small.slice(4), below(3)]))).toBeUndefined()
+      expect(pick(state([small.slice(1), below(9)]))).toBeUndefined()
+      expect(show(pick(state([small, below(9)])))).toBe("levelZero: merge L0[20,19,18,17,16,15,14,13] L1[1] to L1")
+    })
+
     it("moves down without being written where nothing overlaps", () => {
       const apart = Array.from({ length: 16 }, (_, i) => table(`${20 - i} ${String.fromCharCode(97 + i)}..${String.fromCharCode(97 + i)}x`))
       expect(show(pick(state([apart])))).toBe("levelZero: move L0[20] to L1")
