@@ -5,19 +5,36 @@
  * `fromFailure` translates. The worker entry must not reach this module: Schema costs it 50 MB.
  */
 import * as Schema from "effect/Schema"
+import type {
+  HistoryGone,
+  HistoryDiverged,
+  FutureMoment,
+  CursorNotFound,
+  WrongRevision,
+  InvalidEvent,
+  ProjectionNotFound,
+  ProjectionStopped
+} from "./errors/time.ts"
+import { because, Cause, Count, inBatch, Text } from "./errors/parts.ts"
+import type {
+  TransactionConflict,
+  TransactionTooOld,
+  TransactionTooLarge,
+  TransactionTimeout,
+  TransactionFinished,
+  SavepointNotFound,
+  LockTimeout,
+  LockDeadlock,
+  AtomicOperationFailed
+} from "./errors/transactions.ts"
 import { keyBytesMax } from "./keys/kinds.ts"
 import { Damage, IoFailure } from "./failures.ts"
 
+export * from "./errors/time.ts"
+export * from "./errors/transactions.ts"
+
 /** What a newer or older file is measured against, in the words of `UnsupportedFormat`. */
 export const supportedFormat = "format 1"
-
-const Cause = Schema.optional(Schema.Defect())
-const Text = Schema.optional(Schema.String)
-const Count = Schema.optional(Schema.Finite)
-
-const because = (detail: string | undefined): string => (detail === undefined || detail === "" ? "" : ` (${detail})`)
-
-const inBatch = (index: number | undefined): string => (index === undefined ? "" : ` of operation ${index}`)
 
 /* What the caller handed in ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -360,6 +377,56 @@ export type WriteError =
   | WriteStalled
   | DiskFull
 
+/** `write`, with its atomic operations, which read. */
+export type BatchError = WriteError | AtomicOperationFailed | FileReadError
+
+/** Reads inside a transaction. */
+export type TransactionReadError = ReadError | TransactionFinished | TransactionTooLarge | TransactionTooOld | AtomicOperationFailed
+
+/** Scans inside a transaction. */
+export type TransactionScanError = TransactionReadError | InvalidRange | TooManySnapshots
+
+/** Writes inside a transaction are gathered: what can be wrong with them at once. */
+export type TransactionWriteError =
+  | InvalidKey
+  | InvalidValue
+  | InvalidRange
+  | InvalidBatch
+  | InvalidOptions
+  | TransactionFinished
+  | TransactionTooLarge
+
+/** `tx.lock`. */
+export type LockError = InvalidKey | TransactionFinished | LockTimeout | LockDeadlock | TooManySnapshots | DatabaseClosed
+
+/** Beginning and committing a transaction: what `db.transaction` adds to the errors of its body. */
+export type TransactionError =
+  | BatchError
+  | TooManySnapshots
+  | TransactionConflict
+  | TransactionTooOld
+  | TransactionTooLarge
+  | TransactionTimeout
+  | TransactionFinished
+
+/** `at`. */
+export type HistoryError = SnapshotError | HistoryGone | FutureMoment | InvalidRange
+
+/** `changes` and `watch`. */
+export type ChangesError =
+  | ReadError
+  | HistoryGone
+  | HistoryDiverged
+  | FutureMoment
+  | CursorNotFound
+  | InvalidRange
+  | KeyspaceNotFound
+  | InvalidKeyspaceName
+  | TooManySnapshots
+
+/** `createCursor`, `advanceCursor`, `dropCursor`. `InvalidOptions` is for names and positions. */
+export type CursorError = WriteError | FileReadError | CursorNotFound | HistoryGone | HistoryDiverged | FutureMoment
+
 /** `flush`, `compact`, `checkpoint`, `verify`. */
 export type MaintenanceError =
   | InvalidKey
@@ -375,7 +442,21 @@ export type MaintenanceError =
   | FileError
 
 /** Every error of the package. */
-export type LightningError = OpenError | ScanError | WriteError | MaintenanceError
+export type LightningError =
+  | OpenError
+  | ScanError
+  | WriteError
+  | MaintenanceError
+  | TransactionError
+  | TransactionScanError
+  | LockError
+  | SavepointNotFound
+  | HistoryError
+  | ChangesError
+  | WrongRevision
+  | InvalidEvent
+  | ProjectionNotFound
+  | ProjectionStopped
 
 /* Translation -------------------------------------------------------------------------------------------------------------------------------------------- */
 

@@ -1,59 +1,100 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { decodeId, nameInRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
-import { defaultKeyspace, firstNamedKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
+import { decodeId, decodeKeyspaceRow, keyspaceRows, nameInRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { defaultKeyspace, expiryKeyspace, firstNamedKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
 import { compareBytes } from "../domain/keys/compareBytes.ts"
-import { Slab } from "../domain/bytes/Slab.ts"
 import { type FileError, fromFailure } from "../domain/errors.ts"
 import { Damage } from "../domain/failures.ts"
 import { Catalog } from "../services/Catalog.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { Tables } from "../services/Tables.ts"
-import { RangeReader } from "./reading/RangeReader.ts"
+import { readVersions } from "./history/readVersions.ts"
 import type { View } from "./reading/View.ts"
 
-/** A row of keyspace 0. */
+/** A version of a row of keyspace 0: a put, or a delete where `value` is undefined. */
 export interface CatalogRow {
   readonly key: Uint8Array
-  readonly value: Uint8Array
+  readonly value: Uint8Array | undefined
+  readonly sequence: number
 }
 
-/** Builds the projection from the visible rows of keyspace 0. Throws `Damage` when a row is not one of ours. */
-export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Service"] => {
+/**
+ * Builds the projection from the rows of keyspaces and of the next id in keyspace 0: of each row all versions there still are, the newest first. What was dropped is known by its
+ * older versions as long as the history of keyspace 0 goes back, which is as far as anyone can ask. `defaultHistoryMs` is the retention of the database. Throws `Damage` when
+ * a row is not one of ours.
+ */
+export const make = (directory: string, rows: Iterable<CatalogRow>, defaultHistoryMs = 0): Catalog["Service"] => {
   const decoder = new TextDecoder()
   const byName = new Map<string, number>()
-  const live = new Set<number>([systemKeyspace, defaultKeyspace])
+  const live = new Set<number>([systemKeyspace, defaultKeyspace, expiryKeyspace])
   const dropped = new Map<number, number>()
   const nameById = new Map<number, string>()
+  const histories = new Map<number, number>()
   let next = firstNamedKeyspace
-  for (const { key, value } of rows) {
-    const id = decodeId(value)
-    const name = nameInRowKey(key)
-    if (id === undefined || (name === undefined && compareBytes(key, nextIdKey) !== 0)) {
-      throw new Damage(directory, 0, "Malformed", "keyspace 0 holds a row that is not of the catalog")
+  const malformed = () => new Damage(directory, 0, "Malformed", "keyspace 0 holds a row that is not of the catalog")
+  let lastKey: Uint8Array = nextIdKey
+  let deletedAt: number | undefined
+  for (const { key, sequence, value } of rows) {
+    const isNewest = compareBytes(key, lastKey) !== 0
+    lastKey = key
+    if (isNewest) deletedAt = undefined
+    if (value === undefined) {
+      deletedAt = sequence
+      continue
     }
-    if (name === undefined) next = id
-    else {
-      byName.set(decoder.decode(name), id)
-      nameById.set(id, decoder.decode(name))
-      live.add(id)
+    const nameBytes = nameInRowKey(key)
+    if (nameBytes === undefined) {
+      const id = compareBytes(key, nextIdKey) === 0 ? decodeId(value) : undefined
+      if (id === undefined) throw malformed()
+      // The newest version comes first, and ids only grow.
+      next = Math.max(next, id)
+      continue
     }
+    const row = decodeKeyspaceRow(value)
+    if (row === undefined) throw malformed()
+    // An older version of the same keyspace: it was configured anew since.
+    if (live.has(row.id) || dropped.has(row.id)) continue
+    const name = decoder.decode(nameBytes)
+    nameById.set(row.id, name)
+    if (row.historyMs !== undefined) histories.set(row.id, row.historyMs)
+    if (isNewest) {
+      byName.set(name, row.id)
+      live.add(row.id)
+    } else if (deletedAt !== undefined) dropped.set(row.id, deletedAt)
+    deletedAt = undefined
   }
-  // No reader can be older than this open: what was dropped before it needs no sequence.
-  for (let id = firstNamedKeyspace; id < next; id++) if (!live.has(id)) dropped.set(id, 0)
+  for (let id = firstNamedKeyspace; id < next; id++) if (!live.has(id) && !dropped.has(id)) dropped.set(id, 0)
+  const historyMs = (id: number) => histories.get(id) ?? defaultHistoryMs
+  let keeps = false
+  const lookAtHistories = () => {
+    keeps = defaultHistoryMs > 0
+    for (const [id, ms] of histories) keeps ||= ms > 0 && dropped.get(id) !== 0
+  }
+  lookAtHistories()
   return {
     idOf: (name) => byName.get(name),
     exists: (id) => live.has(id),
     names: () => [...byName].map(([name, id]) => ({ name, id })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     nextId: () => next,
     nameOf: (id) => nameById.get(id),
-    created: (name, id) => {
+    created: (name, id, ms) => {
       byName.set(name, id)
       nameById.set(id, name)
       live.add(id)
       if (id >= next) next = id + 1
+      if (ms !== undefined) histories.set(id, ms)
+      lookAtHistories()
     },
+    configured: (id, ms) => {
+      if (ms === undefined) histories.delete(id)
+      else histories.set(id, ms)
+      lookAtHistories()
+    },
+    ownHistoryMs: (id) => histories.get(id),
+    historyMs,
+    keepsHistory: () => keeps,
     dropped: (name, id, sequence) => {
       byName.delete(name)
       live.delete(id)
@@ -64,6 +105,8 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
       if (byName.get(name) === id) byName.delete(name)
       nameById.delete(id)
       live.delete(id)
+      histories.delete(id)
+      lookAtHistories()
     },
     dropFailed: (name, id) => {
       if (!nameById.has(id)) return
@@ -75,23 +118,24 @@ export const make = (directory: string, rows: Iterable<CatalogRow>): Catalog["Se
   }
 }
 
-/** The visible rows of keyspace 0 in a view, whose version is pinned. Throws `Damage`, `IoFailure`. */
-export const readRows = (tables: Tables["Service"], view: View): ReadonlyArray<CatalogRow> => {
-  const rows: Array<CatalogRow> = []
-  const slab = new Slab()
-  const reader = new RangeReader(tables, view, systemKeyspace, { lower: undefined, upper: undefined, reverse: false, limit: Infinity })
-  while (reader.advance(true) === "entry") rows.push({ key: reader.key(slab), value: reader.value(slab) })
-  return rows
-}
+/** All versions of the catalog's rows in a view, whose version is pinned. Throws `Damage`, `IoFailure`. */
+export const readRows = (tables: Tables["Service"], view: View): ReadonlyArray<CatalogRow> => [
+  ...readVersions(tables, view, keyspaceRows.lower, keyspaceRows.upper),
+  ...readVersions(tables, view, nextIdKey, new Uint8Array([nextIdKey[0]! + 1]))
+]
 
 const load = Effect.gen(function* () {
   const tables = yield* Tables
   const memtables = yield* Memtables
+  const options = yield* EngineOptions
   const { directory, visibleSequence } = yield* Recovery
   return yield* Effect.try({
-    try: () => make(directory, readRows(tables, { memtables: memtables.all(), version: tables.current(), sequence: visibleSequence, timeMs: 0 })),
+    try: () => {
+      const view: View = { memtables: memtables.all(), version: tables.current(), sequence: visibleSequence, timeMs: 0 }
+      return make(directory, readRows(tables, view), options.retention.historyMs)
+    },
     catch: fromFailure
   })
 })
 
-export const layer: Layer.Layer<Catalog, FileError, Tables | Memtables | Recovery> = Layer.effect(Catalog, load)
+export const layer: Layer.Layer<Catalog, FileError, EngineOptions | Tables | Memtables | Recovery> = Layer.effect(Catalog, load)

@@ -14,6 +14,7 @@ import {
 } from "../domain/compaction/CompactionPlan.ts"
 import type { JobResult } from "../domain/compaction/JobSpec.ts"
 import { defaultPickerOptions, pickCompaction, pickManual, type PickerState } from "../domain/compaction/picker.ts"
+import { type Horizon, StripesByKeyspace } from "../domain/compaction/stripes.ts"
 import { DatabaseClosed, DatabasePoisoned, fromFailure, type MaintenanceError } from "../domain/errors.ts"
 import { Damage, IoFailure } from "../domain/failures.ts"
 import type { ManifestState } from "../domain/manifest/ManifestState.ts"
@@ -25,11 +26,12 @@ import { EngineOptions } from "../services/EngineOptions.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest, type ManifestError } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
 import { type JobError, WorkerDied, Workers } from "../services/Workers.ts"
-import { historyFrom, horizonsOf, outputPolicy } from "./jobs/jobInputs.ts"
-import { jobRetries } from "./jobs/jobRetries.ts"
+import { historyFrom, outputPolicy } from "./jobs/jobInputs.ts"
+import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
 import { levelsOf } from "./tables/levelsOf.ts"
 
 /** A merge with fewer input bytes than this is not worth being cut into several. */
@@ -46,6 +48,7 @@ const make = Effect.gen(function* () {
   const manifest = yield* Manifest
   const tables = yield* Tables
   const catalog = yield* Catalog
+  const retention = yield* Retention
   const transactions = yield* TransactionManager
   const workers = yield* Workers
   const { directory } = yield* Recovery
@@ -64,7 +67,7 @@ const make = Effect.gen(function* () {
   /** What running jobs hold, and what a damaged input has taken out of service. */
   let claims: ReadonlyArray<Claim> = []
   let quarantined: ReadonlyArray<{ readonly claim: Claim; readonly error: MaintenanceError }> = []
-  let listeners: Array<() => void> = []
+  let listeners: Array<(answer: Effect.Effect<void, MaintenanceError>) => void> = []
   /** Counts the ends of jobs: one between a look and the wait that follows is not missed. */
   let jobsEnded = 0
   /** Callers of `compact` that wait for running jobs: no new ones are begun before them, or they would wait for ever. */
@@ -75,22 +78,36 @@ const make = Effect.gen(function* () {
   const jobs = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(jobs)<never>()
 
-  /** The next end of a job after the one with this number. */
+  const tell = (answer: Effect.Effect<void, MaintenanceError>) => {
+    const told = listeners
+    listeners = []
+    for (const listener of told) listener(answer)
+  }
+  // Who waits for a job whose failure lasts would wait in vain; the job itself goes on being tried.
+  const retries = makeJobRetries(health, condition, (error) => tell(Effect.fail(jobError(error))))
+
+  /** The next end of a job after the one with this number. Fails where a job goes on failing. */
   const jobEndedAfter = (seen: number) =>
-    Effect.callback<void>((resume) => {
-      if (jobsEnded === seen) listeners.push(() => resume(Effect.void))
-      else resume(Effect.void)
+    Effect.callback<void, MaintenanceError>((resume) => {
+      if (jobsEnded !== seen) return resume(Effect.void)
+      listeners.push(resume)
+      retries.hurry()
     })
 
   const pickerState = (state: ManifestState, snapshots: ReadonlyArray<number>): PickerState<TableMeta> => ({
     levels: levelsOf(state),
     valueFiles: [...state.valueFiles.values()],
     snapshots,
-    horizons: horizonsOf(catalog),
+    horizons: retention.horizons(snapshots[snapshots.length - 1]!),
     running: [...claims, ...quarantined.map(({ claim }) => claim)]
   })
 
-  const mergePart = (plan: MergePlan<TableMeta>, range: ReturnType<typeof splitMerge>[number] | undefined, snapshots: ReadonlyArray<number>) =>
+  const mergePart = (
+    plan: MergePlan<TableMeta>,
+    range: ReturnType<typeof splitMerge>[number] | undefined,
+    snapshots: ReadonlyArray<number>,
+    horizons: ReadonlyArray<Horizon>
+  ) =>
     Effect.suspend(() => {
       let bytes = 0
       for (const input of plan.inputs) bytes += bytesOf(input.tables)
@@ -106,7 +123,7 @@ const make = Effect.gen(function* () {
           grandparents: plan.grandparents.map(({ fileBytes, largest, smallest }) => ({ fileBytes, largest, smallest })),
           rewriteValueFiles: plan.rewriteValueFiles,
           snapshots,
-          horizons: horizonsOf(catalog),
+          horizons,
           nowMs: clock.nowMs(),
           lingering: tables.lingering(),
           outputIds,
@@ -115,20 +132,22 @@ const make = Effect.gen(function* () {
       )
     })
 
-  const merge = (plan: MergePlan<TableMeta>) =>
+  const merge = (plan: MergePlan<TableMeta>, how?: "untilTold") =>
     Effect.gen(function* () {
       const snapshots = transactions.stripes()
       const inputs = plan.inputs.flatMap((input) => input.tables)
+      // Repeated, the job keeps what it was to keep at first: that never grows.
+      const history = retention.begin(snapshots[snapshots.length - 1]!, inputs)
       const ranges = parallel > 1 && bytesOf(inputs) >= splitBytesMin ? splitMerge(plan, parallel) : [undefined]
-      const results: ReadonlyArray<JobResult> = yield* Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots), {
+      const results: ReadonlyArray<JobResult> = yield* Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots, history.horizons), {
         concurrency: ranges.length
-      }).pipe(jobRetries(health, condition))
+      }).pipe((job) => retries.run(job, how))
       yield* manifest.commit(
         (state) => ({
           removeTables: inputs.map((table) => table.fileId),
           addTables: results.flatMap((result) => result.tables),
           addValueFiles: results.flatMap((result) => result.valueFiles),
-          historyFrom: historyFrom(state, inputs, snapshots[0]!, catalog)
+          historyFrom: historyFrom(state, history, inputs, catalog)
         }),
         (state) => tables.install(state)
       )
@@ -153,21 +172,27 @@ const make = Effect.gen(function* () {
 
   const drop = (plan: DropPlan<TableMeta>) =>
     manifest.commit(
-      () => ({
-        removeTables: plan.tables.map(({ table }) => table.fileId),
-        removeValueFiles: plan.valueFiles.map((file) => file.fileId)
-      }),
+      (state) => {
+        // Since the plan was made, somebody may have begun to read the past. Who comes later is told that it is gone.
+        const snapshots = transactions.stripes()
+        const history = retention.begin(
+          snapshots[snapshots.length - 1]!,
+          plan.tables.map(({ table }) => table)
+        )
+        const stripes = new StripesByKeyspace(snapshots, history.horizons)
+        const dropped = plan.tables.filter(({ table }) => stripes.of(table.smallest.keyspace).isDropped).map(({ table }) => table)
+        if (dropped.length + plan.valueFiles.length === 0) return undefined
+        return {
+          removeTables: dropped.map((table) => table.fileId),
+          removeValueFiles: plan.valueFiles.map((file) => file.fileId),
+          historyFrom: historyFrom(state, history, dropped, catalog)
+        }
+      },
       (state) => tables.install(state)
     )
 
-  const perform = (plan: CompactionPlan<TableMeta>): Effect.Effect<void, JobError | ManifestError> =>
-    plan.type === "merge" ? merge(plan) : plan.type === "move" ? move(plan) : drop(plan)
-
-  const publicError = (error: JobError | ManifestError): MaintenanceError => {
-    if (error instanceof IoFailure || error instanceof Damage) return fromFailure(error)
-    if (error instanceof WorkerDied) return new DatabasePoisoned({ detail: error.detail })
-    return error
-  }
+  const perform = (plan: CompactionPlan<TableMeta>, how?: "untilTold"): Effect.Effect<void, JobError | ManifestError> =>
+    plan.type === "merge" ? merge(plan, how) : plan.type === "move" ? move(plan) : drop(plan)
 
   const take = (plan: CompactionPlan<TableMeta>): Claim => {
     const claim = claimOf(plan)
@@ -180,11 +205,13 @@ const make = Effect.gen(function* () {
    * Runs the plan and gives its claim back. What cannot be compacted (damage, a bug) is taken out of service, or the next look would find the same plan and fail again,
    * for ever; reads still answer, with the error where the damage is.
    */
-  const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim): Effect.Effect<void, JobError | ManifestError> =>
-    Effect.onExit(perform(plan), (exit) =>
+  const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim, how?: "untilTold"): Effect.Effect<void, JobError | ManifestError> =>
+    Effect.onExit(perform(plan, how), (exit) =>
       Effect.sync(() => {
-        if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) && health.refusal() === undefined) {
-          const cause = Cause.squash(exit.cause)
+        const cause = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : undefined
+        // What may pass is the caller's to try again.
+        const mayPass = cause instanceof IoFailure || cause instanceof WorkerDied
+        if (cause !== undefined && !mayPass && health.refusal() === undefined) {
           const where = cause instanceof Damage ? cause.file : plan.type
           const detail = cause instanceof Error ? cause.message : String(cause)
           quarantined = [...quarantined, { claim, error: cause instanceof Damage ? fromFailure(cause) : new DatabasePoisoned({ detail }) }]
@@ -193,9 +220,7 @@ const make = Effect.gen(function* () {
         claims = claims.filter((other) => other !== claim)
         stats.running--
         jobsEnded++
-        const told = listeners
-        listeners = []
-        for (const listener of told) listener()
+        tell(Effect.void)
         transactions.roomChanged()
         nudge()
       })
@@ -220,8 +245,9 @@ const make = Effect.gen(function* () {
       )
     }
   }
-  transactions.onRelease(() => {
-    if (heldAt !== undefined && transactions.stripes()[0]! > heldAt) nudge()
+  transactions.onRelease((sequence) => {
+    // Most that end are younger than what holds anything back: nothing is looked through for those.
+    if (heldAt !== undefined && sequence <= heldAt && transactions.stripes()[0]! > heldAt) nudge()
   })
 
   yield* Effect.addFinalizer(() =>
@@ -249,7 +275,7 @@ const make = Effect.gen(function* () {
               }
         const plan = pickManual(pickerState(manifest.state(), transactions.stripes()), keyRange, pickerOptions)
         if (plan === undefined) return Effect.succeed("done" as const)
-        if (plan !== "busy") return Effect.as(Effect.mapError(restore(claimed(plan, take(plan))), publicError), "done" as const)
+        if (plan !== "busy") return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), "untilTold")), jobError), "done" as const)
         if (claims.length > 0) return Effect.succeed("busy" as const)
         // Nothing runs: what stands in the way has failed before, and would again.
         const found = quarantined.at(-1)
@@ -265,14 +291,14 @@ const make = Effect.gen(function* () {
       )
     })
 
-  /** Ends when every job has that runs now. */
+  /** Ends when every job has that runs now, or one goes on failing. */
   const settled: Effect.Effect<void> = Effect.suspend(() => {
     const running = claims
-    const wait: Effect.Effect<void> = Effect.suspend(() => {
+    const wait: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
       const seen = jobsEnded
       return running.some((claim) => claims.includes(claim)) ? Effect.andThen(jobEndedAfter(seen), wait) : Effect.void
     })
-    return wait
+    return Effect.ignore(wait)
   })
 
   const compact = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
@@ -302,5 +328,5 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Compactor,
   never,
-  EngineClock | EngineOptions | HealthMonitor | Manifest | Tables | Catalog | TransactionManager | Workers | Recovery
+  EngineClock | EngineOptions | HealthMonitor | Manifest | Tables | Catalog | Retention | TransactionManager | Workers | Recovery
 > = Layer.effect(Compactor, make)

@@ -8,6 +8,7 @@ import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
 import type { InvalidKeyspaceName } from "../domain/errors.ts"
 import {
+  type BatchError,
   fromReadFailure,
   InvalidOptions,
   InvalidRange,
@@ -19,13 +20,23 @@ import {
   TooManySnapshots,
   type WriteError
 } from "../domain/errors.ts"
-import { encodeId, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { encodeId, encodeKeyspaceRow, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { droppedRowKey } from "../domain/keys/droppedRows.ts"
 import { KeyEncoder } from "../domain/keys/encodeKey.ts"
 import { keyBounds } from "../domain/keys/KeyBounds.ts"
 import { defaultKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
+import { keyspaceHistoryMs } from "../domain/options/keyspaceOptions.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { Compactor } from "../services/Compactor.ts"
-import { Database, type DatabaseShape, type Keyspace, type Operations, type Snapshot } from "../services/Database.ts"
+import {
+  Database,
+  type DatabaseShape,
+  type Keyspace,
+  type Operations,
+  type Snapshot,
+  type WriteOperation,
+  type WriteResult
+} from "../services/Database.ts"
 import { BlockCache } from "../services/BlockCache.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
@@ -36,16 +47,31 @@ import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
+import { Timeline } from "../services/Timeline.ts"
 import { type SnapshotLease, TransactionManager } from "../services/TransactionManager.ts"
 import { ValueCache } from "../services/ValueCache.ts"
 import { Wal } from "../services/Wal.ts"
 import { keyspaceNameBytes } from "./keyspaceNames.ts"
+import { makeFeed } from "./feed/makeFeed.ts"
+import { makeHistory } from "./history/makeHistory.ts"
 import { makeCheckpoint } from "./maintenance/checkpoint.ts"
 import { makeStats } from "./maintenance/stats.ts"
 import { verifyVersion } from "./maintenance/verifyVersion.ts"
 import { makeReads, type ReadParts, readError, type ReadTarget } from "./reading/makeReads.ts"
 import { PointReader } from "./reading/PointReader.ts"
+import { makeTransactions } from "./transactions/makeTransactions.ts"
+
+/** A batch without atomic operations reads nothing, so nothing can go wrong with that. */
+const readingNothing = (written: Effect.Effect<WriteResult, BatchError>): Effect.Effect<WriteResult, WriteError> =>
+  Effect.catchTags(written, {
+    AtomicOperationFailed: Effect.die,
+    CorruptFile: Effect.die,
+    UnsupportedFormat: Effect.die,
+    PermissionDenied: Effect.die,
+    DiskError: Effect.die
+  })
 
 const make = Effect.gen(function* () {
   const disk = yield* Disk
@@ -60,6 +86,8 @@ const make = Effect.gen(function* () {
   const blockCache = yield* BlockCache
   const valueCache = yield* ValueCache
   const catalog = yield* Catalog
+  const retention = yield* Retention
+  const timeline = yield* Timeline
   const wal = yield* Wal
   const transactions = yield* TransactionManager
   const flusher = yield* Flusher
@@ -106,7 +134,7 @@ const make = Effect.gen(function* () {
     lease: transactions.snapshot
   })
 
-  const past = (keyspace: number, lease: SnapshotLease): ReadTarget => {
+  const past = (keyspace: number, lease: SnapshotLease, timeMs = clock.nowMs()): ReadTarget => {
     const view = {
       get memtables() {
         return memtables.all()
@@ -115,7 +143,7 @@ const make = Effect.gen(function* () {
         return tables.current()
       },
       sequence: lease.sequence,
-      timeMs: clock.nowMs()
+      timeMs
     }
     const check = () => {
       checkOpen()
@@ -124,6 +152,34 @@ const make = Effect.gen(function* () {
     // A read under a snapshot ends with itself, and at the latest with the snapshot's own lease.
     return { keyspace, check, view: () => view, lease: lease.under }
   }
+
+  const interactive = makeTransactions({ reads: parts, options, clock, catalog, memtables, transactions, wal, checkOpen, durable: disk.durable })
+  const histories = makeHistory({
+    reads: parts,
+    clock,
+    catalog,
+    retention,
+    timeline,
+    transactions,
+    wal,
+    checkOpen,
+    past,
+    viewOf: (lease) => past(systemKeyspace, lease).view()
+  })
+  const feed = makeFeed({
+    reads: parts,
+    disk,
+    directory: recovery.directory,
+    options,
+    clock,
+    catalog,
+    manifest,
+    transactions,
+    wal,
+    checkOpen,
+    latest
+  })
+  yield* feed.start
 
   const attemptRead = <A>(run: () => A): Effect.Effect<A, ReadError> =>
     Effect.suspend(() => {
@@ -172,7 +228,10 @@ const make = Effect.gen(function* () {
       put: (key, value, writeOptions) => transactions.writeOne(keyspace, key, value, false, writeOptions),
       delete: (key, writeOptions) => transactions.writeOne(keyspace, key, undefined, true, writeOptions),
       write: (operations, writeOptions) => transactions.write(keyspace, operations, writeOptions),
-      snapshot: snapshotOf(keyspace, name)
+      snapshot: snapshotOf(keyspace, name),
+      at: histories.at(keyspace, name),
+      history: histories.history(keyspace, name),
+      watch: feed.watch(keyspace, name)
     }
   }
 
@@ -182,31 +241,48 @@ const make = Effect.gen(function* () {
   const nameBytes = (name: string): Effect.Effect<Uint8Array, InvalidKeyspaceName> =>
     Effect.try({ try: () => keyspaceNameBytes(name), catch: (cause) => cause as InvalidKeyspaceName })
 
-  const keyspace: DatabaseShape["keyspace"] = (name) =>
+  /** What the options of a keyspace say of its history. */
+  const historyMsOf = (given: unknown): Effect.Effect<number | undefined, InvalidOptions> =>
+    Effect.try({
+      try: () => keyspaceHistoryMs(given),
+      catch: (cause) => {
+        if (cause instanceof InvalidOptions) return cause
+        throw cause
+      }
+    })
+
+  const keyspace: DatabaseShape["keyspace"] = (name, given) =>
     Effect.gen(function* () {
       const bytes = yield* nameBytes(name)
+      const historyMs = yield* historyMsOf(given)
       const closed = health.closed()
       if (closed !== undefined) return yield* closed
+      const isConfigured = (id: number) => historyMs === undefined || catalog.ownHistoryMs(id) === historyMs
       const found = catalog.idOf(name)
-      if (found !== undefined) return keyspaceNamed(found, name)
+      if (found !== undefined && isConfigured(found)) return keyspaceNamed(found, name)
       return yield* catalogQueue.withPermit(
         Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
           const known = catalog.idOf(name)
-          if (known !== undefined) return Effect.succeed(keyspaceNamed(known, name))
-          const id = catalog.nextId()
-          const created = transactions.write(
-            systemKeyspace,
-            [
-              { type: "put", key: keyspaceRowKey(bytes), value: encodeId(id) },
-              { type: "put", key: nextIdKey, value: encodeId(id + 1) }
-            ],
-            { durability: "sync" },
-            () => {
-              catalog.created(name, id)
-              return () => catalog.creationFailed(name, id)
-            }
+          if (known !== undefined && isConfigured(known)) return Effect.succeed(keyspaceNamed(known, name))
+          const id = known ?? catalog.nextId()
+          const row: WriteOperation = { type: "put", key: keyspaceRowKey(bytes), value: encodeKeyspaceRow({ id, historyMs }) }
+          const written = readingNothing(
+            transactions.write(
+              systemKeyspace,
+              known === undefined ? [row, { type: "put", key: nextIdKey, value: encodeId(id + 1) }] : [row],
+              { durability: "sync" },
+              () => {
+                if (known === undefined) {
+                  catalog.created(name, id, historyMs)
+                  return () => catalog.creationFailed(name, id)
+                }
+                const before = catalog.ownHistoryMs(id)
+                catalog.configured(id, historyMs)
+                return () => catalog.configured(id, before)
+              }
+            )
           )
-          return Effect.map(created, () => keyspaceNamed(id, name))
+          return Effect.map(written, () => keyspaceNamed(id, name))
         })
       )
     })
@@ -220,11 +296,21 @@ const make = Effect.gen(function* () {
         Effect.suspend(() => {
           const id = catalog.idOf(name)
           if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
-          const dropped = transactions.write(systemKeyspace, [{ type: "delete", key: keyspaceRowKey(bytes) }], { durability: "sync" }, (sequence) => {
-            catalog.dropped(name, id, sequence)
-            valueCache.dropKeyspace(id, sequence)
-            return () => catalog.dropFailed(name, id)
-          })
+          const dropped = readingNothing(
+            transactions.write(
+              systemKeyspace,
+              [
+                { type: "delete", key: keyspaceRowKey(bytes) },
+                { type: "put", key: droppedRowKey(id), value: bytes }
+              ],
+              { durability: "sync" },
+              (sequence) => {
+                catalog.dropped(name, id, sequence)
+                valueCache.dropKeyspace(id, sequence)
+                return () => catalog.dropFailed(name, id)
+              }
+            )
+          )
           return Effect.tap(dropped, () => Effect.sync(compactor.nudge))
         })
       )
@@ -277,7 +363,20 @@ const make = Effect.gen(function* () {
       })
     )
 
-  const stats = makeStats({ blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal })
+  const stats = makeStats({
+    blockCache,
+    compactor,
+    flusher,
+    manifest,
+    memtables,
+    options,
+    recovery,
+    tables,
+    transactions,
+    transactionStats: interactive.stats,
+    valueCache,
+    wal
+  })
 
   yield* health.started
   compactor.nudge()
@@ -291,6 +390,13 @@ const make = Effect.gen(function* () {
 
   return Database.of({
     ...operationsOf(defaultKeyspace, "default"),
+    transaction: interactive.transaction,
+    begin: interactive.begin,
+    changes: feed.changes,
+    createCursor: feed.createCursor,
+    advanceCursor: feed.advanceCursor,
+    dropCursor: feed.dropCursor,
+    cursors: feed.cursors,
     keyspace,
     dropKeyspace,
     keyspaces: attemptRead(() => {
@@ -312,7 +418,7 @@ const make = Effect.gen(function* () {
         ? maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path))
         : Effect.fail(new InvalidOptions({ problems: ["the path of a checkpoint must be a path as a string, not empty"] })),
     verify: maintenance(
-      Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables }), (error) =>
+      Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }), (error) =>
         error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error
       )
     ),
@@ -335,6 +441,8 @@ export const layer: Layer.Layer<
   | BlockCache
   | ValueCache
   | Catalog
+  | Retention
+  | Timeline
   | Wal
   | TransactionManager
   | Flusher

@@ -17,12 +17,13 @@ import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
 import { Wal } from "../services/Wal.ts"
 import { Workers } from "../services/Workers.ts"
-import { historyFrom, horizonsOf, outputPolicy } from "./jobs/jobInputs.ts"
-import { jobRetries } from "./jobs/jobRetries.ts"
+import { historyFrom, outputPolicy } from "./jobs/jobInputs.ts"
+import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
 
 interface Waiter {
   /** The highest sequence that must be in tables. */
@@ -41,6 +42,7 @@ const make = Effect.gen(function* () {
   const memtables = yield* Memtables
   const tables = yield* Tables
   const catalog = yield* Catalog
+  const retention = yield* Retention
   const transactions = yield* TransactionManager
   const wal = yield* Wal
   const workers = yield* Workers
@@ -52,6 +54,15 @@ const make = Effect.gen(function* () {
   let waiters: Array<Waiter> = []
   let ended: MaintenanceError | undefined
   memtables.onFreeze(() => work.openUnsafe())
+
+  /** Answers all who wait. */
+  const fail = (error: MaintenanceError) => {
+    const waiting = waiters
+    waiters = []
+    for (const waiter of waiting) waiter.answer(Effect.fail(error))
+  }
+  // Memtables are flushed in order: where one lasts to fail, all wait in vain. They are told, and the job goes on being tried.
+  const retries = makeJobRetries(health, condition, (error) => fail(jobError(error)))
 
   const release = (flushed: number) => {
     const rest: Array<Waiter> = []
@@ -69,9 +80,7 @@ const make = Effect.gen(function* () {
         : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
     // Nobody makes room any more: writers that need some must be told, even where the log itself could go on.
     if (!(ended instanceof DatabaseClosed)) health.degrade(condition, `flushing has ended: ${ended.message}`)
-    const waiting = waiters
-    waiters = []
-    for (const waiter of waiting) waiter.answer(Effect.fail(ended))
+    fail(ended)
     transactions.roomChanged()
   }
 
@@ -80,16 +89,17 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const outputIds = yield* manifest.takeFileIds(16)
       const snapshots = transactions.stripes()
+      const history = retention.begin(snapshots[snapshots.length - 1]!, undefined)
       const result = yield* workers.flush(directory, {
         memtables: [memtable.buffer],
         snapshots,
-        horizons: horizonsOf(catalog),
+        horizons: history.horizons,
         nowMs: clock.nowMs(),
         outputIds,
         policy: outputPolicy(options, manifest.state())
       })
-      return { result, floor: snapshots[0]! }
-    }).pipe(jobRetries(health, condition))
+      return { result, history }
+    }).pipe(retries.run)
 
   const flushOne = (memtable: Memtable) =>
     Effect.gen(function* () {
@@ -99,16 +109,16 @@ const make = Effect.gen(function* () {
       // No named table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order. So the edit waits for both.
       yield* wal.awaitVisible(sequence)
       yield* wal.ensureDurable(sequence)
-      const { floor, result } = yield* Fiber.join(job)
+      const { history, result } = yield* Fiber.join(job)
       let dropped: ReadonlyArray<number> = []
       yield* manifest.commit(
         (state) => {
-          dropped = wal.segmentsBelow(sequence).filter((id) => state.segments.get(id)?.sealed !== undefined)
+          dropped = wal.log.droppable(sequence, clock.nowMs()).filter((id) => state.segments.get(id)?.sealed !== undefined)
           return {
             addTables: result.tables,
             addValueFiles: result.valueFiles,
             flushedThrough: { sequence, position: wal.positionAfter(sequence) },
-            historyFrom: historyFrom(state, result.tables, floor, catalog),
+            historyFrom: historyFrom(state, history, result.tables, catalog),
             removeSegments: dropped
           }
         },
@@ -116,7 +126,7 @@ const make = Effect.gen(function* () {
           // One synchronous step: a reader finds the data in the memtable or in the table, never in neither.
           tables.install(state)
           memtables.drop(memtable)
-          wal.forgetSegments(dropped)
+          wal.log.forget(dropped)
         }
       )
       stats.count++
@@ -151,6 +161,7 @@ const make = Effect.gen(function* () {
       if (memtables.oldestFrozen() === undefined) return resume(Effect.void)
       waiters.push({ sequence, answer: resume })
       work.openUnsafe()
+      retries.hurry()
     })
 
   const flush: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
@@ -187,6 +198,7 @@ export const layer: Layer.Layer<
   | Memtables
   | Tables
   | Catalog
+  | Retention
   | TransactionManager
   | Wal
   | Workers

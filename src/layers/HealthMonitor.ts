@@ -9,7 +9,7 @@ import { HealthMonitor, type Refusal } from "../services/HealthMonitor.ts"
 const make = Effect.gen(function* () {
   const conditions = new Map<string, string>()
   const listeners = new Set<() => void>()
-  let lasting: { readonly state: HealthState; readonly refusal: Refusal; readonly reason: string } | undefined
+  let lasting: { readonly refusal: Refusal; readonly reason: string } | undefined
   let phase: "starting" | "serving" | "stopping" = "starting"
   let current: Health = { state: "starting", reasons: [] }
   const published = yield* SubscriptionRef.make(current)
@@ -24,7 +24,7 @@ const make = Effect.gen(function* () {
         : phase === "starting"
           ? "starting"
           : lasting !== undefined
-            ? lasting.state
+            ? "readOnly"
             : conditions.size > 0
               ? "degraded"
               : "healthy"
@@ -54,9 +54,9 @@ const make = Effect.gen(function* () {
       const found = [...conditions].filter(([name]) => name.startsWith(prefix)).map(([, reason]) => reason)
       return found.length === 0 ? undefined : found.join("; ")
     },
-    refuseWrites: (state, refusal, reason) => {
-      if (lasting !== undefined && !(lasting.state === "readOnly" && state === "failed")) return
-      lasting = { state, refusal, reason }
+    refuseWrites: (refusal, reason) => {
+      if (lasting !== undefined) return
+      lasting = { refusal, reason }
       judge()
     },
     stopping: () => {

@@ -52,7 +52,7 @@ const make = Effect.gen(function* () {
     if (failure === undefined) {
       const detail = cause instanceof Error ? cause.message : String(cause)
       failure = cause instanceof LockLost ? cause : new DatabasePoisoned({ detail })
-      health.refuseWrites("readOnly", new DatabasePoisoned({ detail }), detail)
+      health.refuseWrites(new DatabasePoisoned({ detail }), detail)
     }
     return failure
   }

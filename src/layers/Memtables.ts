@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { arenaBytes, Memtable, memtableHeaderBytes } from "../domain/memtable/Memtable.ts"
+import { OpenSequences } from "../domain/transaction/OpenSequences.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
@@ -20,8 +21,29 @@ const make = Effect.gen(function* () {
    */
   const spares: Array<SharedArrayBuffer> = []
 
-  const retire = ({ buffer }: Memtable) => {
+  /** In tables already, kept for validation; the oldest first. */
+  const kept: Array<Memtable> = []
+  /** Whoever reads at an earlier sequence can no longer be validated. What was written before this open is in no memtable for sure. */
+  let floor = recovery.visibleSequence
+  const validated = new OpenSequences()
+
+  /** Counted anew each time: what is built over a memtable grows with the questions asked. */
+  const keptBytes = () => kept.reduce((sum, memtable) => sum + memtable.memoryBytes, 0)
+
+  const retire = (memtable: Memtable) => {
+    if (holds.has(memtable) || all.includes(memtable) || kept.includes(memtable)) return
+    const { buffer } = memtable
     if (buffer.byteLength === standardBytes && all.length + spares.length < options.writeBufferCount) spares.push(buffer)
+  }
+
+  /** Gives up the oldest ones that no open transaction needs, and those that do not fit. */
+  const trimKept = () => {
+    const oldest = validated.oldest
+    while (kept.length > 0 && (kept[0]!.validationSequence <= oldest || keptBytes() > options.validationBytes)) {
+      const given = kept.shift()!
+      floor = Math.max(floor, given.validationSequence)
+      retire(given)
+    }
   }
 
   const start = (bytes: number) => {
@@ -40,7 +62,8 @@ const make = Effect.gen(function* () {
       const active = all[0]!
       if (active.reserve(bytes, entries)) return active
       if (active.isEmpty) {
-        // Larger than a memtable: one of its own size takes the empty one's place.
+        // Larger than a memtable: one of its own size takes the empty one's place; it may still hold ranges that count as written.
+        if (active.validationSequence > 0) kept.push(active)
         all = [new Memtable(bytes + memtableHeaderBytes), ...all.slice(1)]
       } else {
         if (all.length >= options.writeBufferCount) return undefined
@@ -65,20 +88,52 @@ const make = Effect.gen(function* () {
           if (left > 0) holds.set(memtable, left)
           else {
             holds.delete(memtable)
-            if (!all.includes(memtable)) retire(memtable)
+            retire(memtable)
           }
         }
       }
     },
     drop: (memtable) => {
       all = all.filter((m) => m !== memtable)
-      if (!holds.has(memtable)) retire(memtable)
+      kept.push(memtable)
+      trimKept()
     },
     bytes: () => all.reduce((sum, m) => sum + m.memoryBytes, 0),
     entries: () => all.reduce((sum, m) => sum + m.entryCount, 0),
     onFreeze: (listener) => {
       listeners.push(listener)
-    }
+    },
+    beginValidation: (sequence) => validated.add(sequence),
+    endValidation: (sequence) => {
+      validated.remove(sequence)
+      if (kept.length > 0) trimKept()
+    },
+    newestOfKey: (keyspace, hash, key, start, end, above) => {
+      if (above < floor) return -1
+      // The newest first: what one holds is newer than all that the following ones do.
+      for (let i = 0; i < all.length; i++) {
+        const sequence = all[i]!.newestSequenceOf(keyspace, hash, key, start, end, above)
+        if (sequence > 0) return sequence
+      }
+      for (let i = kept.length - 1; i >= 0; i--) {
+        const sequence = kept[i]!.newestSequenceOf(keyspace, hash, key, start, end, above)
+        if (sequence > 0) return sequence
+      }
+      return 0
+    },
+    newestInRange: (keyspace, start, end, above) => {
+      if (above < floor) return -1
+      for (let i = 0; i < all.length; i++) {
+        const sequence = all[i]!.maxSequenceInRange(keyspace, start, end, above)
+        if (sequence > 0) return sequence
+      }
+      for (let i = kept.length - 1; i >= 0; i--) {
+        const sequence = kept[i]!.maxSequenceInRange(keyspace, start, end, above)
+        if (sequence > 0) return sequence
+      }
+      return 0
+    },
+    validationBytes: keptBytes
   })
 })
 

@@ -1,14 +1,5 @@
 import { type DatabaseClosed, SnapshotExpired, TooManySnapshots } from "../domain/errors.ts"
-import type { SnapshotLease, SnapshotStats } from "../services/TransactionManager.ts"
-
-interface Lease {
-  readonly sequence: number
-  readonly openedMs: number
-  readonly endsMs: number
-  readonly onEnd: (() => void) | undefined
-  /** Ends of the reads under it that are still going on. */
-  readonly under: Set<() => void>
-}
+import type { Lease, LeaseOwner, SnapshotLease, SnapshotStats } from "../services/TransactionManager.ts"
 
 export interface LeaseRules {
   /** How many may be open at once. */
@@ -19,16 +10,73 @@ export interface LeaseRules {
   readonly onFirst?: () => void
 }
 
+/** One object per open snapshot; what reads under it and what hands it around comes only where it is asked for. */
+class OpenLease implements Lease {
+  readonly sequence: number
+  readonly openedMs: number
+  private readonly leases: SnapshotLeases
+  readonly owner: LeaseOwner | undefined
+  /** Ends of the reads under it that are still going on. */
+  private under: Set<() => void> | undefined = undefined
+  open = true
+
+  constructor(leases: SnapshotLeases, sequence: number, openedMs: number, owner: LeaseOwner | undefined) {
+    this.leases = leases
+    this.sequence = sequence
+    this.openedMs = openedMs
+    this.owner = owner
+  }
+
+  failure(): SnapshotExpired | DatabaseClosed | undefined {
+    return this.leases.failureOf(this)
+  }
+
+  end(): void {
+    this.leases.release(this)
+  }
+
+  /** What follows from an end, whoever made it. */
+  ended(byTime: boolean): void {
+    this.open = false
+    // An abandoned iterator under the snapshot would hold its files for ever.
+    if (this.under !== undefined) for (const end of this.under) end()
+    this.owner?.leaseEnded(byTime)
+  }
+
+  handle(): SnapshotLease {
+    const check = () => {
+      const error = this.failure()
+      if (error !== undefined) throw error
+    }
+    const handle: SnapshotLease = {
+      sequence: this.sequence,
+      expired: () => this.leases.expiredOf(this),
+      check,
+      release: () => this.end(),
+      under: (onReadEnd) => {
+        check()
+        const under = (this.under ??= new Set())
+        const end = () => {
+          if (under.delete(end)) onReadEnd()
+        }
+        under.add(end)
+        return { ...handle, release: end }
+      }
+    }
+    return handle
+  }
+}
+
 /** The open snapshots and their leases, on monotonic time. Compaction asks for their sequences; a lease that ended pins nothing and reads nothing. */
 export class SnapshotLeases {
-  private readonly leases = new Set<Lease>()
+  private readonly leases = new Set<OpenLease>()
   private readonly monotonicMs: () => number
   private readonly leaseMs: number
-  private readonly onRelease: () => void
+  private readonly onRelease: (sequence: number) => void
   private readonly rules: LeaseRules
   private expiredCount = 0
 
-  constructor(monotonicMs: () => number, leaseMs: number, onRelease: () => void, rules: LeaseRules = {}) {
+  constructor(monotonicMs: () => number, leaseMs: number, onRelease: (sequence: number) => void, rules: LeaseRules = {}) {
     this.monotonicMs = monotonicMs
     this.leaseMs = leaseMs
     this.onRelease = onRelease
@@ -37,40 +85,18 @@ export class SnapshotLeases {
 
   /** `onEnd` runs once, when the lease is released or its time is over. Throws `TooManySnapshots`, but not for a `brief` one, which ends by itself. */
   open(sequence: number, onEnd?: () => void, brief = false): SnapshotLease {
+    return this.openLease(sequence, onEnd === undefined ? undefined : { leaseEnded: onEnd }, brief).handle()
+  }
+
+  /** The same as its bare object. */
+  openLease(sequence: number, owner: LeaseOwner | undefined, brief = false): Lease {
     const { openMax = Infinity } = this.rules
     // Those whose time is over are in nobody's way.
     if (!brief && this.leases.size >= openMax && this.reap() === 0) throw new TooManySnapshots({ openMax })
-    const openedMs = this.monotonicMs()
-    const lease: Lease = { sequence, openedMs, endsMs: openedMs + this.leaseMs, onEnd, under: new Set() }
+    const lease = new OpenLease(this, sequence, this.monotonicMs(), owner)
     this.leases.add(lease)
     if (this.leases.size === 1) this.rules.onFirst?.()
-    const expired = () => {
-      if (this.leases.has(lease) && this.monotonicMs() < lease.endsMs) return undefined
-      return new SnapshotExpired({ sequence, leaseMs: this.leaseMs })
-    }
-    const check = () => {
-      const error = this.rules.closed?.() ?? expired()
-      if (error !== undefined) throw error
-    }
-    const handle: SnapshotLease = {
-      sequence,
-      expired,
-      check,
-      release: () => {
-        if (!this.leases.has(lease)) return
-        this.end(lease)
-        this.onRelease()
-      },
-      under: (onReadEnd) => {
-        check()
-        const end = () => {
-          if (lease.under.delete(end)) onReadEnd()
-        }
-        lease.under.add(end)
-        return { ...handle, release: end }
-      }
-    }
-    return handle
+    return lease
   }
 
   /** How many are open. */
@@ -78,18 +104,42 @@ export class SnapshotLeases {
     return this.leases.size
   }
 
+  /** The oldest whose owner is such a one. For statistics: it looks through them. */
+  oldestOf(isWanted: (owner: LeaseOwner) => boolean): Lease | undefined {
+    for (const lease of this.leases) if (lease.owner !== undefined && isWanted(lease.owner)) return lease
+    return undefined
+  }
+
+  expiredOf(lease: OpenLease): SnapshotExpired | undefined {
+    if (lease.open && this.monotonicMs() < lease.openedMs + this.leaseMs) return undefined
+    return new SnapshotExpired({ sequence: lease.sequence, leaseMs: this.leaseMs })
+  }
+
+  failureOf(lease: OpenLease): SnapshotExpired | DatabaseClosed | undefined {
+    return this.rules.closed?.() ?? this.expiredOf(lease)
+  }
+
+  release(lease: OpenLease): void {
+    if (!this.leases.delete(lease)) return
+    lease.ended(false)
+    this.onRelease(lease.sequence)
+  }
+
   /** Ends the leases whose time is over; they are counted. */
   reap(): number {
     const now = this.monotonicMs()
     let count = 0
+    let lowest = Infinity
     for (const lease of this.leases) {
-      if (now >= lease.endsMs) {
-        this.end(lease)
-        count++
-      }
+      // They stand in the order in which they were opened: the rest is younger.
+      if (now < lease.openedMs + this.leaseMs) break
+      this.leases.delete(lease)
+      lease.ended(true)
+      lowest = Math.min(lowest, lease.sequence)
+      count++
     }
     this.expiredCount += count
-    if (count > 0) this.onRelease()
+    if (count > 0) this.onRelease(lowest)
     return count
   }
 
@@ -102,7 +152,7 @@ export class SnapshotLeases {
   }
 
   stats(): SnapshotStats {
-    let oldest: Lease | undefined
+    let oldest: OpenLease | undefined
     for (const lease of this.leases) if (oldest === undefined || lease.sequence < oldest.sequence) oldest = lease
     return {
       open: this.leases.size,
@@ -110,12 +160,5 @@ export class SnapshotLeases {
       oldestSequence: oldest?.sequence,
       oldestAgeMs: oldest === undefined ? undefined : this.monotonicMs() - oldest.openedMs
     }
-  }
-
-  private end(lease: Lease): void {
-    this.leases.delete(lease)
-    // An abandoned iterator under the snapshot would hold its files for ever.
-    for (const end of lease.under) end()
-    lease.onEnd?.()
   }
 }

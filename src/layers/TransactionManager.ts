@@ -3,8 +3,11 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { Batch } from "../domain/batch/Batch.ts"
+import { NotAtHand } from "../domain/batch/CommitHead.ts"
+import { expiresAtOf } from "../domain/batch/expiry.ts"
 import { normalise } from "../domain/batch/normalise.ts"
 import {
+  AtomicOperationFailed,
   BatchTooLarge,
   InvalidBatch,
   InvalidKey,
@@ -14,14 +17,14 @@ import {
   InvalidValue,
   KeyspaceDropped,
   KeyspaceNotFound,
-  WriteStalled,
+  type BatchError,
+  fromReadFailure,
   type WriteError
 } from "../domain/errors.ts"
-import { describeType } from "../domain/keys/describeType.ts"
-import { Kind } from "../domain/keys/kinds.ts"
+import { Kind, systemKeyspace } from "../domain/keys/kinds.ts"
 import { entryBytes, type Memtable } from "../domain/memtable/Memtable.ts"
 import { Catalog } from "../services/Catalog.ts"
-import type { Durability, WriteOptions, WriteResult } from "../services/Database.ts"
+import type { Durability, PutOptions, WriteResult } from "../services/Database.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -29,16 +32,22 @@ import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Tables } from "../services/Tables.ts"
-import { TransactionManager } from "../services/TransactionManager.ts"
+import { Timeline } from "../services/Timeline.ts"
+import { type CommitRequest, TransactionManager } from "../services/TransactionManager.ts"
 import { ValueCache } from "../services/ValueCache.ts"
 import { type CommitReply, Wal } from "../services/Wal.ts"
 import { SnapshotLeases } from "./SnapshotLeases.ts"
+import { CommitMoment } from "./transactions/CommitMoment.ts"
+import { makeReadAhead, type ReadAheadValues } from "./transactions/readAhead.ts"
+import { makeRoom } from "./transactions/room.ts"
+import { annotationBytes, demandWriteOptions, durabilityOf } from "./transactions/writeOptions.ts"
 
 /** Bytes encoded but not written above which newcomers wait for the group ahead: what bounds the memory of a burst. */
 const pendingBytesMax = 16 << 20
 
 /** What may be thrown while a batch is checked; everything else is a broken rule of ours. */
-const isRefusal = (e: unknown): e is WriteError =>
+const isRefusal = (e: unknown): e is BatchError =>
+  e instanceof AtomicOperationFailed ||
   e instanceof InvalidKey ||
   e instanceof InvalidValue ||
   e instanceof InvalidRange ||
@@ -49,25 +58,37 @@ const isRefusal = (e: unknown): e is WriteError =>
   e instanceof InvalidKeyspaceName ||
   e instanceof InvalidOptions
 
-/** Why a write has to wait, as the beginning of the names of the conditions that say that it waits in vain. */
-type Pressure = "flush" | "compaction"
+/** So many tables more than stop the others may lie in level 0 before deletes, drops and what expires wait too. */
+const level0Reserve = 8
 
-/** The options of one write, which nobody has checked yet. Throws `InvalidOptions`. */
-const durabilityOf = (given: WriteOptions | undefined, fallback: Durability): Durability => {
-  if (given === undefined) return fallback
-  if (typeof given !== "object" || given === null)
-    throw new InvalidOptions({ problems: [`the options of a write must be an object such as { durability: "sync" }, found ${describeType(given)}`] })
-  for (const name in given) {
-    if (name !== "durability") throw new InvalidOptions({ problems: [`${JSON.stringify(name)} is not an option of a write; there is durability`] })
+/** Of a batch that nobody has checked yet. */
+const onlyTakesAway = (operations: unknown): boolean =>
+  Array.isArray(operations) &&
+  operations.every((operation: { readonly type?: unknown } | undefined) => operation?.type === "delete" || operation?.type === "deleteRange")
+
+/** What of a request belongs to its sequence. */
+type Sequenced = Pick<CommitRequest<unknown>, "conflicts" | "sequenced">
+
+/** What is known from earlier attempts at a turn. */
+interface Attempt {
+  /** It has given way to compaction once. */
+  readonly slowed: boolean
+  /** Since when it waits for room. */
+  readonly sinceMs: number | undefined
+  readonly prefetched: ReadAheadValues | undefined
+}
+
+const firstAttempt: Attempt = { slowed: false, sinceMs: undefined, prefetched: undefined }
+
+const refusedOptions = (given: unknown, isPut: boolean): InvalidOptions | undefined => {
+  if (given === undefined) return undefined
+  try {
+    demandWriteOptions(given, isPut)
+    return undefined
+  } catch (cause) {
+    if (cause instanceof InvalidOptions) return cause
+    throw cause
   }
-  const durability: unknown = given.durability
-  if (durability === undefined) return fallback
-  if (durability === "sync" || durability === "buffered") return durability
-  throw new InvalidOptions({
-    problems: [
-      `durability must be "sync" or "buffered", found ${typeof durability === "string" ? JSON.stringify(durability.slice(0, 40)) : describeType(durability)}`
-    ]
-  })
 }
 
 const make = Effect.gen(function* () {
@@ -79,33 +100,27 @@ const make = Effect.gen(function* () {
   const memtables = yield* Memtables
   const tables = yield* Tables
   const catalog = yield* Catalog
+  const timeline = yield* Timeline
   const valueCache = yield* ValueCache
   const wal = yield* Wal
 
-  const batch = new Batch({ seed: manifest.state().hashSeed, valueBytesMax: options.valueBytesMax, batchBytesMax: options.batchBytesMax })
-  const stalls = { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 }
-  let waiting: Array<() => void> = []
-  /** Counts the signals: one that comes between a look and the wait that follows is not missed. */
-  let roomSignals = 0
+  const { hashSeed } = manifest.state()
+  const batch = new Batch({ seed: hashSeed, valueBytesMax: options.valueBytesMax, batchBytesMax: options.batchBytesMax })
+  const { changed: roomChanged, stalls, stopped } = makeRoom(clock, health)
   let userBytes = 0
 
-  const roomChanged = () => {
-    roomSignals++
-    const woken = waiting
-    waiting = []
-    for (const wake of woken) wake()
-  }
   yield* Effect.acquireRelease(
     Effect.sync(() => health.onChange(roomChanged)),
     (stop) => Effect.sync(stop)
   )
   const someOpen = Latch.makeUnsafe(false)
-  const releaseListeners: Array<() => void> = []
+  const releaseListeners: Array<(sequence: number) => void> = []
+  const expiringListeners: Array<(expiresAt: number) => void> = []
   const leases = new SnapshotLeases(
     clock.monotonicMs,
     options.snapshotLeaseMs,
-    () => {
-      for (const listener of releaseListeners) listener()
+    (sequence) => {
+      for (const listener of releaseListeners) listener(sequence)
     },
     { openMax: options.maxTransactions, closed: health.closed, onFirst: () => someOpen.openUnsafe() }
   )
@@ -120,77 +135,74 @@ const make = Effect.gen(function* () {
   })
   yield* Effect.forkScoped(Effect.forever(reapWhileOpen))
 
-  /** The next signal after the one with this number. */
-  const roomAfter = (seen: number) =>
-    Effect.callback<void>((resume) => {
-      if (roomSignals !== seen) return resume(Effect.void)
-      const wake = () => resume(Effect.void)
-      waiting.push(wake)
-      return Effect.sync(() => {
-        waiting = waiting.filter((other) => other !== wake)
-      })
-    })
-
-  /**
-   * Waits for the flusher or the compactor, and looks again: a signal, not a delay. Ends with an error when what it waits for has stopped; what else is wrong with the
-   * database does not concern it. Called in the very step in which there was no room.
-   */
-  const stopped = <A>(
-    pressure: Pressure,
-    sinceMs: number | undefined,
-    again: (sinceMs: number) => Effect.Effect<A, WriteError>
-  ): Effect.Effect<A, WriteError> => {
-    const nowMs = clock.monotonicMs()
-    const since = sinceMs ?? nowMs
-    const hopeless = health.conditionOf(pressure)
-    if (hopeless !== undefined) return Effect.fail(new WriteStalled({ detail: hopeless, waitedMs: nowMs - since }))
-    const seen = roomSignals
-    if (sinceMs === undefined) stalls.stopped++
-    return Effect.andThen(
-      Effect.acquireUseRelease(
-        Effect.sync(() => stalls.waiting++),
-        () => roomAfter(seen),
-        () =>
-          Effect.sync(() => {
-            stalls.waiting--
-            stalls.totalMs += clock.monotonicMs() - nowMs
-          })
-      ),
-      Effect.suspend(() => again(since))
-    )
-  }
-
   const fill = (keyspace: number, operations: unknown) =>
-    normalise(batch, operations, (name) => {
-      if (name === undefined) return keyspace
-      const id = catalog.idOf(name)
-      if (id === undefined) throw new KeyspaceNotFound({ name: String(name) })
-      return id
-    })
+    normalise(
+      batch,
+      operations,
+      (name) => {
+        if (name === undefined) return keyspace
+        const id = catalog.idOf(name)
+        if (id === undefined) throw new KeyspaceNotFound({ name: String(name) })
+        return id
+      },
+      head
+    )
+
+  /** An answer that writes nothing, but was found at the head: good once all before it is visible. */
+  const whenVisible = <A, E>(answer: Effect.Effect<A, E>): Effect.Effect<A, E | WriteError> =>
+    Effect.andThen(wal.awaitVisible(wal.nextSequence() - 1), answer)
 
   /** Everything that can fail comes before the sequence; from there to the end of this turn nothing may. */
-  const commit = (
+  const sequence = (
     durability: Durability,
-    sequenced: ((sequence: number) => () => void) | undefined
+    annotation: Uint8Array | undefined,
+    request: Sequenced
   ): Effect.Effect<WriteResult, WriteError> | undefined => {
-    const { count } = batch
-    if (count === 0) return Effect.succeed({ sequence: wal.visibleSequence(), durability: disk.durable ? durability : "memory" })
-    const { keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
+    const { results } = batch
+    const { conflicts } = request
+    if (batch.count === 0 && conflicts === undefined) {
+      const answer = Effect.sync((): WriteResult => ({
+        sequence: wal.visibleSequence(),
+        durability: disk.durable ? durability : "memory",
+        ...(results === undefined ? {} : { results })
+      }))
+      return batch.readHead ? whenVisible(answer) : answer
+    }
+    // The first commit of a second brings its time mark along, where history is kept.
+    const mark = timeline.due(head.commitTimeMs)
+    if (mark !== undefined) {
+      batch.addSystemRow(mark.key, mark.value)
+      for (const key of mark.obsolete) batch.addSystemRow(key, undefined)
+    }
+    const { count, expiresAt, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts, versions } = batch
     let bytes = 0
-    for (let i = 0; i < count; i++) bytes += entryBytes(keyEnds[i]! - keyStarts[i]!, valueEnds[i]! - valueStarts[i]!, false)
+    for (let i = 0; i < count; i++) bytes += entryBytes(keyEnds[i]! - keyStarts[i]!, valueEnds[i]! - valueStarts[i]!, expiresAt[i] !== 0)
     const memtable = memtables.makeRoom(bytes, count)
     // As many memtables as may be held are full.
     if (memtable === undefined) return undefined
     const builder = wal.builder()
-    builder.beginTransaction(clock.nowMs())
+    builder.beginTransaction(head.commitTimeMs, annotation)
     try {
       for (let i = 0; i < count; i++) {
         switch (kinds[i]) {
           case Kind.put:
-            builder.putRange(keyspaces[i]!, keyBytes, keyStarts[i]!, keyEnds[i]!, valueBytes[i]!, valueStarts[i]!, valueEnds[i]!)
+            builder.putRange(
+              keyspaces[i]!,
+              keyBytes,
+              keyStarts[i]!,
+              keyEnds[i]!,
+              valueBytes[i]!,
+              valueStarts[i]!,
+              valueEnds[i]!,
+              expiresAt[i]!,
+              batch.annotationOf(i)
+            )
             break
           case Kind.delete:
-            builder.delete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!))
+            builder.delete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), batch.annotationOf(i))
+            break
+          case Kind.expire:
+            builder.expire(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), expiresAt[i]!, versions[i]!)
             break
           default:
             builder.rangeDelete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), valueBytes[i]!.subarray(valueStarts[i]!, valueEnds[i]!))
@@ -202,20 +214,27 @@ const make = Effect.gen(function* () {
       throw cause
     }
     builder.endTransaction()
-    const sequence = wal.nextSequence()
+    const { sequence } = head
     try {
       insert(memtable, sequence)
+      if (conflicts !== undefined) for (const { end, keyspace, start } of conflicts) memtable.addConflictRange(keyspace, start, end, sequence)
     } catch (cause) {
       // Room was reserved, so this is a broken rule of ours; what was encoded is half inserted, and no group may follow.
       wal.abandon(cause)
       throw cause
     }
-    const takeBack = sequenced?.(sequence)
+    const takeBack = request.sequenced?.(sequence)
+    const unmark = mark === undefined ? undefined : timeline.noted(mark, sequence)
+    if (batch.firstExpiry !== Infinity) for (const listener of expiringListeners) listener(batch.firstExpiry)
     userBytes += batch.bytes
     let answered: CommitReply | undefined
     let resume: ((answer: CommitReply) => void) | undefined
-    wal.submit(durability === "sync", (answer) => {
-      if (takeBack !== undefined && Exit.isExit(answer) && Exit.isFailure(answer)) takeBack()
+    wal.submit(durability === "sync", (reply) => {
+      if ((takeBack !== undefined || unmark !== undefined) && Exit.isExit(reply) && Exit.isFailure(reply)) {
+        takeBack?.()
+        unmark?.()
+      }
+      const answer = results === undefined ? reply : Effect.map(reply, (result) => ({ ...result, results }))
       if (resume === undefined) answered = answer
       else resume(answer)
     })
@@ -228,7 +247,7 @@ const make = Effect.gen(function* () {
 
   /** The batch becomes readable in the memtable, invisible until its group is written. */
   const insert = (memtable: Memtable, sequence: number): void => {
-    const { count, hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
+    const { count, expiresAt, hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts } = batch
     for (let i = 0; i < count; i++) {
       const kind = kinds[i]!
       if (kind === Kind.rangeDelete) {
@@ -251,68 +270,138 @@ const make = Effect.gen(function* () {
           valueBytes[i]!,
           valueStarts[i]!,
           valueEnds[i]!,
-          0
+          expiresAt[i]!
         )
         valueCache.noteWrite(hashes[i]!, sequence)
       }
     }
   }
 
+  const isCrowded = (reserve = 0): boolean => tables.current().levels[0]!.length >= options.level0StopTrigger + reserve
+
   /** `slow`: give way once. */
-  const pressureOfTables = (): "none" | "slow" | "stop" => {
+  const pressureOfTables = (frees: boolean | undefined): "none" | "slow" | "stop" => {
+    if (isCrowded(frees === true ? level0Reserve : 0)) return "stop"
     const level0 = tables.current().levels[0]!.length
-    if (level0 >= options.level0StopTrigger) return "stop"
     return level0 >= options.level0SlowTrigger ? "slow" : "none"
   }
 
-  const turn = (
-    keyspace: number,
-    given: WriteOptions | undefined,
-    add: () => void,
-    sequenced: ((sequence: number) => () => void) | undefined,
-    slowed: boolean,
-    sinceMs: number | undefined
-  ): Effect.Effect<WriteResult, WriteError> =>
-    Effect.suspend(() => {
-      const refusal = health.refusal()
-      if (refusal !== undefined) return Effect.fail(refusal)
-      const again = (since: number | undefined) => turn(keyspace, given, add, sequenced, true, since)
-      if (wal.pendingBytes() > pendingBytesMax) return Effect.andThen(wal.awaitVisible(wal.nextSequence() - 1), again(sinceMs))
-      if (!wal.hasReservation()) return Effect.andThen(wal.awaitReservation, again(sinceMs))
-      const pressed = pressureOfTables()
-      if (pressed === "stop") return stopped("compaction", sinceMs, again)
-      if (pressed === "slow" && !slowed) {
-        stalls.slowed++
-        return Effect.andThen(Effect.yieldNow, again(sinceMs))
+  const head = new CommitMoment(memtables, tables)
+  const values = makeReadAhead({ batch, hashSeed, head, memtables, tables, wal })
+
+  /** One attempt at the turn; where it has to be given up, what it waits for and the next one. */
+  const attempted = <E>(request: CommitRequest<E>, attempt: Attempt): Effect.Effect<WriteResult, BatchError | E> => {
+    const refusal = health.refusal()
+    if (refusal !== undefined) return Effect.fail(refusal)
+    const { sinceMs } = attempt
+    if (wal.pendingBytes() > pendingBytesMax) return Effect.andThen(wal.awaitVisible(wal.nextSequence() - 1), turn(request, attempt))
+    if (!wal.hasReservation()) return Effect.andThen(wal.awaitReservation, turn(request, attempt))
+    const again = (since: number) => turn(request, { ...attempt, slowed: true, sinceMs: since })
+    const pressed = pressureOfTables(request.frees)
+    if (pressed === "stop") return stopped("compaction", sinceMs, again)
+    if (pressed === "slow" && !attempt.slowed) {
+      stalls.slowed++
+      return Effect.andThen(Effect.yieldNow, turn(request, { ...attempt, slowed: true }))
+    }
+    const { keyspace } = request
+    if (keyspace !== undefined && !catalog.exists(keyspace))
+      return Effect.fail(new KeyspaceDropped({ name: catalog.nameOf(keyspace) ?? `#${keyspace}` }))
+    const given = request.options
+    let durability = options.durability
+    let annotation: Uint8Array | undefined
+    // Engine time is asked once: for the commit, for expiries that count from it, and for validation.
+    head.commitTimeMs = clock.nowMs()
+    head.sequence = wal.nextSequence()
+    head.prefetched = attempt.prefetched
+    batch.reset()
+    try {
+      if (given !== undefined) {
+        durability = durabilityOf(given.durability, durability)
+        if (given.annotation !== undefined) annotation = annotationBytes(given.annotation)
       }
-      if (!catalog.exists(keyspace)) return Effect.fail(new KeyspaceDropped({ name: catalog.nameOf(keyspace) ?? `#${keyspace}` }))
-      batch.reset()
-      try {
-        const level = durabilityOf(given, options.durability)
-        add()
-        return commit(level, sequenced) ?? stopped("flush", sinceMs, again)
-      } catch (cause) {
-        if (isRefusal(cause)) return Effect.fail(cause)
-        throw cause
-      }
-    })
+      request.fill(batch, head)
+      const conflict = request.validate?.(head.commitTimeMs)
+      if (conflict !== undefined) return Effect.fail(conflict)
+      return sequence(durability, annotation, request) ?? stopped("flush", sinceMs, again)
+    } catch (cause) {
+      if (cause instanceof NotAtHand) return readAhead(request, attempt, cause)
+      if (!isRefusal(cause)) throw cause
+      // A comparison with what is not durable yet is only told once that is visible.
+      return batch.readHead && cause instanceof AtomicOperationFailed ? whenVisible(Effect.fail(cause)) : Effect.fail(cause)
+    } finally {
+      head.prefetched = undefined
+    }
+  }
+
+  const readAhead = <E>(request: CommitRequest<E>, attempt: Attempt, missing: NotAtHand): Effect.Effect<WriteResult, BatchError | E> => {
+    const wanted = values.wantedBy(request, missing)
+    const known = attempt.prefetched
+    if (!tables.readsAreFast()) return values.pooled(wanted, known, (prefetched) => turn(request, { ...attempt, prefetched }))
+    try {
+      return turn(request, { ...attempt, prefetched: values.inline(wanted, known) })
+    } catch (cause) {
+      return Effect.fail(fromReadFailure(cause))
+    }
+  }
+
+  const turn = <E>(request: CommitRequest<E>, attempt: Attempt): Effect.Effect<WriteResult, BatchError | E> =>
+    Effect.suspend(() => attempted(request, attempt))
 
   return TransactionManager.of({
-    write: (keyspace, operations, given, sequenced) => turn(keyspace, given, () => fill(keyspace, operations), sequenced, false, undefined),
+    write: (keyspace, operations, given, sequenced) =>
+      Effect.suspend(() => {
+        const refused = refusedOptions(given, false)
+        if (refused !== undefined) return Effect.fail(refused)
+        // The catalog's rows are few, and dropping a keyspace is how to make room.
+        const frees = isCrowded() && (keyspace === systemKeyspace || onlyTakesAway(operations))
+        return attempted({ keyspace, options: given, fill: () => fill(keyspace, operations), sequenced, frees }, firstAttempt)
+      }),
     writeOne: (keyspace, key, value, isDelete, given) =>
-      turn(
-        keyspace,
-        given,
-        () => {
-          if (isDelete) batch.addDelete(keyspace, key)
-          else batch.addPut(keyspace, key, value)
-          batch.finish()
-        },
-        undefined,
-        false,
-        undefined
-      ),
+      Effect.suspend(() => {
+        const refused = refusedOptions(given, !isDelete)
+        if (refused !== undefined) return Effect.fail(refused)
+        const expiry: PutOptions | undefined = given
+        return attempted(
+          {
+            keyspace,
+            options: given,
+            frees: isDelete,
+            fill: () => {
+              if (isDelete) batch.addDelete(keyspace, key)
+              else if (expiry === undefined) batch.addPut(keyspace, key, value)
+              else {
+                const expiresAt = expiresAtOf(expiry, head.commitTimeMs)
+                if (typeof expiresAt === "string") throw new InvalidOptions({ problems: [expiresAt] })
+                batch.addPut(keyspace, key, value, expiresAt)
+              }
+              batch.finish()
+            }
+          },
+          firstAttempt
+          // It reads nothing, and so none of the errors of reading.
+        ) as Effect.Effect<WriteResult, WriteError>
+      }),
+    commit: (request) => turn(request, firstAttempt),
+    newestOfKey: memtables.newestOfKey,
+    newestInRange: memtables.newestInRange,
+    beginValidation: memtables.beginValidation,
+    endValidation: memtables.endValidation,
+    validationBytes: memtables.validationBytes,
+    keepValidation: (sequence) => {
+      let ended = false
+      memtables.beginValidation(sequence)
+      return () => {
+        if (!ended) memtables.endValidation(sequence)
+        ended = true
+      }
+    },
+    openLease: (owner) => leases.openLease(wal.visibleSequence(), owner),
+    oldestLeaseOf: (isWanted) => leases.oldestOf(isWanted),
+    snapshotAt: (sequence, onEnd) => leases.open(sequence, onEnd),
     snapshot: (onEnd, brief) => leases.open(wal.visibleSequence(), onEnd, brief),
+    onExpiring: (listener) => {
+      expiringListeners.push(listener)
+    },
     onRelease: (listener) => {
       releaseListeners.push(listener)
     },
@@ -327,5 +416,5 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   TransactionManager,
   never,
-  Disk | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | ValueCache | Wal
+  Disk | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | Timeline | ValueCache | Wal
 > = Layer.effect(TransactionManager, make)

@@ -20,7 +20,9 @@ import { SequenceBlock } from "./Recovery.ts"
 import { type CommitError, type CommitReply, Wal } from "../services/Wal.ts"
 import { crc32 } from "./crc32.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
-import type { LogSegment, RetainedSegment } from "../services/LogSegment.ts"
+import { RetainedLog } from "./wal/RetainedLog.ts"
+import { retainedOf, sealOf } from "./wal/segmentEnd.ts"
+import type { LogSegment } from "../services/LogSegment.ts"
 
 /** Everything submitted since the last group was taken. */
 interface PendingGroup {
@@ -60,7 +62,16 @@ const make = Effect.gen(function* () {
   // --- State: owned by the committer; the commit turn only appends to `pending`.
   let segment: LogSegment = recovery.segment
   let prepared: LogSegment | undefined
-  let retained: ReadonlyArray<RetainedSegment> = recovery.retainedSegments
+  /** Where the last visible group ends, and its sum: what the feed may read of the segment. */
+  let visiblePosition = segment.position
+  let visibleSum = segment.lastSum
+  const log = new RetainedLog(options.retention, recovery.retainedSegments, () => ({
+    fileId: segment.fileId,
+    firstSequence: segment.firstSequence,
+    basePosition: segment.basePosition,
+    endOffset: segment.headerBytes + (visiblePosition - segment.basePosition),
+    lastSum: visibleSum
+  }))
   let previousSum = segment.lastSum
   let durablePosition = segment.position
   let unsyncedGroups = 0
@@ -113,7 +124,7 @@ const make = Effect.gen(function* () {
     const detail = cause instanceof Error ? cause.message : String(cause)
     if (failure === undefined) {
       failure = new DatabasePoisoned({ detail })
-      health.refuseWrites("readOnly", failure, detail)
+      health.refuseWrites(failure, detail)
     }
     const unknown = cause instanceof LockLost ? cause : new CommitOutcomeUnknown({ detail })
     if (group !== undefined) for (const reply of group.replies) reply(Effect.fail(unknown))
@@ -147,7 +158,9 @@ const make = Effect.gen(function* () {
     segment.handle.writev([bytes], segment.headerBytes + (position - segment.basePosition))
     segment.position = position + bytes.length
     segment.lastSum = sum
+    if (segment.firstSequence === 0) segment.firstSequence = group.firstSequence
     segment.lastSequence = group.firstSequence + group.replies.length - 1
+    segment.lastCommitMs = group.builder.lastCommitMs
     previousSum = sum
     startAligned = false
     unsyncedGroups++
@@ -181,9 +194,12 @@ const make = Effect.gen(function* () {
       ownedMs = nowMs
     }
     visible = group.firstSequence + group.replies.length - 1
+    visiblePosition = segment.position
+    visibleSum = segment.lastSum
     answer(group.replies, group.firstSequence, memory ? "memory" : durability)
     if (visibleWaiters.length > 0) visibleWaiters = release(visibleWaiters, visible)
     if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
+    log.moved()
   }
 
   const rotationDue = () => segment.position - segment.basePosition >= options.walSegmentBytes
@@ -204,6 +220,7 @@ const make = Effect.gen(function* () {
     upcoming.basePosition = old.position
     upcoming.position = old.position
     upcoming.lastSum = old.lastSum
+    log.push(retainedOf(old))
     segment = upcoming
     startAligned = true
     // Zeros spare each sync the growth of the file, and cost one write of the segment: worth it where syncs come often.
@@ -220,20 +237,9 @@ const make = Effect.gen(function* () {
   // Seen through even while the database closes, and whatever comes of it the handle is given back.
   const seal = (old: LogSegment) =>
     Effect.uninterruptible(
-      Effect.gen(function* () {
-        const bytes = old.headerBytes + (old.position - old.basePosition)
-        yield* manifest.commit(
-          () => ({
-            sealSegments: [
-              { fileId: old.fileId, lengthBytes: bytes, lastSum: old.lastSum, basePosition: old.basePosition, lastSequence: old.lastSequence }
-            ],
-            engineTimeMs: clock.nowMs()
-          }),
-          () => {
-            retained = [...retained, { fileId: old.fileId, lastSequence: old.lastSequence, bytes }]
-          }
-        )
-      }).pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))
+      manifest
+        .commit(() => ({ sealSegments: [sealOf(old)], engineTimeMs: clock.nowMs() }), log.lessNeeded)
+        .pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))
     ).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
 
   const commitGroups = Effect.gen(function* () {
@@ -350,15 +356,7 @@ const make = Effect.gen(function* () {
           const spareId = prepared?.fileId
           yield* manifest
             .commit(() => ({
-              sealSegments: [
-                {
-                  fileId: segment.fileId,
-                  lengthBytes: segment.headerBytes + (segment.position - segment.basePosition),
-                  lastSum: segment.lastSum,
-                  basePosition: segment.basePosition,
-                  lastSequence: segment.lastSequence
-                }
-              ],
+              sealSegments: [sealOf(segment)],
               ...(spareId === undefined ? {} : { removeSegments: [spareId] }),
               sequencesThrough: next - 1,
               engineTimeMs: clock.nowMs()
@@ -417,9 +415,11 @@ const make = Effect.gen(function* () {
     pendingBytes: () => pending.builder.payloadBytes,
     awaitVisible: (sequence) =>
       Effect.callback((resume) => {
-        if (sequence <= visible) return resume(Effect.void)
+        // What a crash has lost is never given out: nobody may wait for that.
+        const wanted = Math.min(sequence, next > recovery.nextSequence ? next - 1 : recovery.visibleSequence)
+        if (wanted <= visible) return resume(Effect.void)
         if (failure !== undefined) return resume(Effect.fail(failure))
-        visibleWaiters.push({ sequence, answer: resume })
+        visibleWaiters.push({ sequence: wanted, answer: resume })
       }),
     ensureDurable: (sequence) =>
       Effect.callback((resume) => {
@@ -430,11 +430,8 @@ const make = Effect.gen(function* () {
         work.openUnsafe()
       }),
     positionAfter: (sequence) => positions.after(sequence),
-    segmentsBelow: (sequence) => retained.filter((s) => s.lastSequence <= sequence).map((s) => s.fileId),
-    forgetSegments: (fileIds) => {
-      retained = retained.filter((s) => !fileIds.includes(s.fileId))
-    },
-    diskBytes: () => retained.reduce((sum, s) => sum + s.bytes, 0) + segment.headerBytes + (segment.position - segment.basePosition),
+    log,
+    diskBytes: () => log.bytes + segment.headerBytes + (segment.position - segment.basePosition),
     stats: () => ({ ...stats })
   })
 })

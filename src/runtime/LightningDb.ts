@@ -23,13 +23,16 @@ import * as DiskMemory from "../layers/disk/DiskMemory.ts"
 import * as DiskNode from "../layers/disk/DiskNode.ts"
 import * as EngineClockLayer from "../layers/EngineClock.ts"
 import * as EntropyLayer from "../layers/Entropy.ts"
+import * as ExpiryReaperLayer from "../layers/ExpiryReaper.ts"
 import * as FlusherLayer from "../layers/Flusher.ts"
 import * as HealthMonitorLayer from "../layers/HealthMonitor.ts"
 import * as ManifestLayer from "../layers/Manifest.ts"
 import * as MemtablesLayer from "../layers/Memtables.ts"
 import * as DatabaseReadOnly from "../layers/readOnly/DatabaseReadOnly.ts"
 import * as RecoveryLayer from "../layers/Recovery.ts"
+import * as RetentionLayer from "../layers/Retention.ts"
 import * as TablesLayer from "../layers/Tables.ts"
+import * as TimelineLayer from "../layers/Timeline.ts"
 import * as TransactionManagerLayer from "../layers/TransactionManager.ts"
 import * as ValueCacheLayer from "../layers/ValueCache.ts"
 import * as WalLayer from "../layers/Wal.ts"
@@ -50,10 +53,13 @@ const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.
   options.readOnly
     ? reader(options)
     : DatabaseLayer.layer.pipe(
+        Layer.provideMerge(ExpiryReaperLayer.layer),
         Layer.provideMerge(FlusherLayer.layer),
         Layer.provideMerge(CompactorLayer.layer),
         Layer.provideMerge(TransactionManagerLayer.layer),
         Layer.provideMerge(WalLayer.layer),
+        Layer.provideMerge(RetentionLayer.layer),
+        Layer.provideMerge(TimelineLayer.layer),
         Layer.provideMerge(CatalogLayer.layer),
         Layer.provideMerge(TablesLayer.layer),
         Layer.provideMerge(Layer.mergeAll(MemtablesLayer.layer, BlockCacheLayer.layer, ValueCacheLayer.layer)),

@@ -13,12 +13,20 @@ export class Catalog extends Context.Service<
     /** The name of a live keyspace, or of one dropped since the open. */
     readonly nameOf: (id: number) => string | undefined
     /** In the commit turn: the head now knows it. */
-    readonly created: (name: string, id: number) => void
+    readonly created: (name: string, id: number, historyMs?: number) => void
     readonly dropped: (name: string, id: number, sequence: number) => void
     /** The commit that created or dropped it has failed: the head is again what it was. Its id stays used. */
     readonly creationFailed: (name: string, id: number) => void
     readonly dropFailed: (name: string, id: number) => void
-    /** Dropped ids whose files may still be there, with the sequence of the drop (0: before this open, so that no reader can see them). */
+    /** In the commit turn: the keyspace keeps its history as long as this from now on; `undefined`: as the database does. Also takes that back. */
+    readonly configured: (id: number, historyMs: number | undefined) => void
+    /** What the keyspace itself says of how long its history is kept, in ms (`Infinity`: without end); undefined where it says nothing. */
+    readonly ownHistoryMs: (id: number) => number | undefined
+    /** How long the history of a keyspace, live or dropped, is kept, in ms; 0: not at all. */
+    readonly historyMs: (id: number) => number
+    /** Whether any keyspace keeps history: those too that were dropped, as far as they are known. */
+    readonly keepsHistory: () => boolean
+    /** Dropped ids whose files may still be there, with the sequence of the drop (0: so long ago that no reader, not even of the past, can see them). */
     readonly droppedIds: () => ReadonlyMap<number, number>
   }
 >()("lightning-db/services/Catalog") {}

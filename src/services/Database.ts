@@ -9,10 +9,15 @@
  * - Bytes handed in are copied when the write is sequenced: do not change them before the write has answered.
  */
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
+  BatchError,
+  ChangesError,
+  CursorError,
+  HistoryError,
   InvalidKeyspaceName,
   InvalidOptions,
   KeyspaceNotFound,
@@ -20,8 +25,12 @@ import type {
   ReadError,
   ScanError,
   SnapshotError,
+  TransactionError,
   WriteError
 } from "../domain/errors.ts"
+import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "./Changes.ts"
+import type { HistoryOptions, PastSnapshot, Version } from "./History.ts"
+import type { BeginOptions, Transaction, TransactionHandle, TransactionOptions, TransactionStats } from "./Transaction.ts"
 
 /** A string stands for its UTF-8 bytes. Order is the unsigned order of bytes. 1 to 65,536 bytes; no lone surrogates. */
 export type Key = string | Uint8Array
@@ -33,10 +42,24 @@ export type Durability = "sync" | "buffered"
 export interface WriteOptions {
   /** What an acknowledgement means for this write. Default: the `durability` the database was opened with. */
   readonly durability?: Durability | undefined
+  /** Opaque bytes (or text) that go with the commit into the log, for readers of the change feed. At most 64 KiB. */
+  readonly annotation?: Value | undefined
 }
+
+/** When a value goes by itself: one of the two, or none. By engine time, which never goes back. */
+export interface Expiry {
+  /** After this long. A number is milliseconds. */
+  readonly ttl?: Duration.Input | undefined
+  /** At this moment; one that has passed makes the value expire at once. A number is milliseconds since 1970. */
+  readonly expiresAt?: Date | number | undefined
+}
+
+export interface PutOptions extends WriteOptions, Expiry {}
 
 /** What happened to a write. */
 export interface WriteResult {
+  /** Of the atomic operations of the write, in their order: the value each left (of `versionstampedKey`: the key it made); `undefined` where it left none. Absent where there were none. */
+  readonly results?: ReadonlyArray<Uint8Array | undefined> | undefined
   /** Position of the write in the commit order. */
   readonly sequence: number
   /** What the acknowledgement was worth. */
@@ -44,10 +67,50 @@ export interface WriteResult {
 }
 
 export type WriteOperation =
-  | { readonly type: "put"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined }
+  | ({ readonly type: "put"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined } & Expiry)
   | { readonly type: "delete"; readonly key: Key; readonly keyspace?: string | undefined }
   /** Deletes every key in [gte, lt). */
   | { readonly type: "deleteRange"; readonly gte: Key; readonly lt: Key; readonly keyspace?: string | undefined }
+  | { readonly type: "deleteRange"; readonly prefix: Key; readonly keyspace?: string | undefined }
+  | AtomicOperation
+
+/**
+ * Operations on the value there is, applied in commit order: they never conflict, however many write the same key at once. Numbers are 64-bit, signed, little-endian; a missing
+ * value counts as 0 for `add`, and as no value for the others; one that has expired is missing. What they leave never expires. What cannot be applied fails the whole batch
+ * with `AtomicOperationFailed`.
+ */
+export type AtomicOperation =
+  | { readonly type: "add" | "min" | "max"; readonly key: Key; readonly value: number | bigint; readonly keyspace?: string | undefined }
+  /** Byte by byte; the shorter one counts as filled up with zeros. A missing value counts as empty. */
+  | { readonly type: "and" | "or" | "xor"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined }
+  /** Appends where the result has at most `bytesMax` bytes (default: the largest value there may be). */
+  | {
+      readonly type: "append"
+      readonly key: Key
+      readonly value: Value
+      readonly bytesMax?: number | undefined
+      readonly keyspace?: string | undefined
+    }
+  /** Puts (or deletes, where `value` is undefined) only if the value is `expected` (missing, where that is undefined); else the batch fails. */
+  | {
+      readonly type: "compareAndSet"
+      readonly key: Key
+      readonly expected: Value | undefined
+      readonly value: Value | undefined
+      readonly keyspace?: string | undefined
+    }
+  /** Puts only where there is no value; else leaves what is there. */
+  | { readonly type: "setOnce"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined }
+  /** Puts at key ‖ versionstamp ‖ suffix. A versionstamp is ten bytes that ascend in commit order: sequence (8) ‖ index in the batch (2), big-endian. */
+  | {
+      readonly type: "versionstampedKey"
+      readonly key: Key
+      readonly suffix?: Key | undefined
+      readonly value: Value
+      readonly keyspace?: string | undefined
+    }
+  /** Puts the value ‖ versionstamp. */
+  | { readonly type: "versionstampedValue"; readonly key: Key; readonly value: Value; readonly keyspace?: string | undefined }
 
 /** Bounds of a scan; all are optional, `prefix` intersects the others. At most one of `gte`/`gt` and one of `lte`/`lt`. */
 export interface ScanRange {
@@ -100,12 +163,27 @@ export interface Snapshot extends Reads {
 
 /** What a database and each of its keyspaces can do. */
 export interface Operations extends Reads {
-  readonly put: (key: Key, value: Value, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  readonly put: (key: Key, value: Value, options?: PutOptions) => Effect.Effect<WriteResult, WriteError>
   readonly delete: (key: Key, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
   /** All or nothing. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
-  readonly write: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  readonly write: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Effect.Effect<WriteResult, BatchError>
   readonly snapshot: Effect.Effect<Snapshot, SnapshotError, Scope.Scope>
+  /**
+   * As it was after the commit `moment`, or at the beginning of the second in which a `Date` lies; as far back as the history of this keyspace is kept (`retention.history`,
+   * `KeyspaceOptions.history`). What follows in the same second as a `Date` is not part of it.
+   */
+  readonly at: (moment: number | Date) => Effect.Effect<PastSnapshot, HistoryError, Scope.Scope>
+  /** The versions of a key, oldest first, as far back as they are kept: see `at`. */
+  readonly history: (key: Key, options?: HistoryOptions) => Stream.Stream<Version, HistoryError>
+  /** The value of a key, or of all keys with a prefix, now (as puts), and from then on each change of it. */
+  readonly watch: (wanted: { readonly key: Key } | { readonly prefix: Key }) => Stream.Stream<WatchEvent, ChangesError>
   readonly unsafe: UnsafeReads
+}
+
+/** How a keyspace is kept; given where it is created, and changed by opening it with others. */
+export interface KeyspaceOptions {
+  /** How far back `at` and `history` reach in it. Default: the `retention.history` of the database. */
+  readonly history?: Duration.Input | "unlimited" | undefined
 }
 
 /** An isolated, ordered space of keys; all keyspaces of a database share one commit order, and one `write` may span them. */
@@ -119,7 +197,7 @@ export interface KeyspaceInfo {
   readonly tableBytes: number
 }
 
-export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "failed" | "stopping"
+export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "stopping"
 
 export interface Health {
   readonly state: HealthState
@@ -132,7 +210,11 @@ export interface VerifyReport {
   readonly valueFiles: number
   readonly blocks: number
   readonly entries: number
+  /** Of tables and value files. */
   readonly bytes: number
+  readonly logSegments: number
+  /** Of the log, as far as it is visible, and the manifest. */
+  readonly logBytes: number
 }
 
 export interface LevelStats {
@@ -171,6 +253,7 @@ export interface DatabaseStats {
   /** Bytes written to disk by log, flush and compaction, over bytes handed in by the application. */
   readonly writeAmplification: number
   readonly stalls: { readonly slowed: number; readonly stopped: number; readonly waiting: number; readonly totalMs: number }
+  readonly transactions: TransactionStats
   readonly snapshots: {
     readonly open: number
     readonly expired: number
@@ -187,8 +270,26 @@ export interface DatabaseStats {
 }
 
 export interface DatabaseShape extends Operations {
+  /**
+   * Runs the body in a transaction and commits it; after a conflict runs it again, by `retry`. The body's own failure or interruption rolls everything back. A call within the
+   * body of another one, on the same database, joins that as a savepoint: its failure takes back its own writes only, and its options are not looked at.
+   */
+  readonly transaction: <A, E, R>(
+    body: (tx: Transaction) => Effect.Effect<A, E, R>,
+    options?: TransactionOptions
+  ) => Effect.Effect<A, E | TransactionError, R>
+  /** A transaction whose end is in the caller's hands. */
+  readonly begin: (options?: BeginOptions) => Effect.Effect<TransactionHandle, TransactionError, Scope.Scope>
+  /** Committed transactions in commit order, without gaps, from history into live. A slow reader reads from disk, and holds up nobody. */
+  readonly changes: (options?: ChangesOptions) => Stream.Stream<Change, ChangesError>
+  /** Makes a durable cursor where there is none of this name, at `next` (default: the next commit); answers where it stands. See `changes`. */
+  readonly createCursor: (name: string, next?: number) => Effect.Effect<CursorInfo, CursorError>
+  /** Everything below `next` is done with. A cursor never moves back. */
+  readonly advanceCursor: (name: string, next: number) => Effect.Effect<CursorInfo, CursorError>
+  readonly dropCursor: (name: string) => Effect.Effect<void, CursorError>
+  readonly cursors: Effect.Effect<ReadonlyArray<CursorInfo>, ReadError>
   /** Opens the keyspace, creating it where it does not exist yet. */
-  readonly keyspace: (name: string) => Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
+  readonly keyspace: (name: string, options?: KeyspaceOptions) => Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
   readonly keyspaces: Effect.Effect<ReadonlyArray<KeyspaceInfo>, ReadError>
   /** Drops the keyspace and all it holds; its space is given back in the background. Snapshots taken before still read it. */
   readonly dropKeyspace: (name: string) => Effect.Effect<WriteResult, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
@@ -206,7 +307,7 @@ export interface DatabaseShape extends Operations {
     { readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number },
     MaintenanceError | InvalidOptions
   >
-  /** Reads and checks every block of every file. */
+  /** Reads and checks every block of every table and value file, the manifest, and the log as far as it is visible. */
   readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
   readonly stats: Effect.Effect<DatabaseStats>
 }

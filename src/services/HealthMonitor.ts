@@ -2,13 +2,13 @@
  * Whether the engine may write, and why not. Subsystems report conditions; the worst one decides the state. Reads never ask it; every write does, synchronously.
  *
  * `starting` until open is complete; `healthy`; `degraded` while a condition that heals lasts (workers down, stalled for space); `readOnly` after a failed sync or a lost lock: reads
- * go on, writes are refused until reopened; `failed` when not even reads can be trusted; `stopping` from the moment the scope closes.
+ * go on, writes are refused until reopened; `stopping` from the moment the scope closes. There is no worse one: what cannot be read fails its own readers, with file and offset.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { DatabaseClosed, DatabasePoisoned, DatabaseReadOnly } from "../domain/errors.ts"
-import type { Health, HealthState } from "./Database.ts"
+import type { Health } from "./Database.ts"
 
 /** Why writes are refused. */
 export type Refusal = DatabasePoisoned | DatabaseReadOnly | DatabaseClosed
@@ -32,7 +32,7 @@ export class HealthMonitor extends Context.Service<
     /** The reasons of the present conditions whose name begins so; `undefined` where there is none. */
     readonly conditionOf: (prefix: string) => string | undefined
     /** Writing ends for good, with the refusal every later write gets. The first one stays. */
-    readonly refuseWrites: (state: Extract<HealthState, "readOnly" | "failed">, refusal: Refusal, reason: string) => void
+    readonly refuseWrites: (refusal: Refusal, reason: string) => void
     /** The scope closes: everything is refused from now on. */
     readonly stopping: () => void
     /** Called synchronously at each change: for those who wait (stalled writers) and must be told. */

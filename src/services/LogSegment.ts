@@ -16,11 +16,23 @@ export interface LogSegment {
   lastSum: number
   /** The last sequence in it; 0 while it is empty. */
   lastSequence: number
+  /** The first one; 0 while it is empty. */
+  firstSequence: number
+  /** Engine time of its last commit, in ms; 0 while it is empty. */
+  lastCommitMs: number
 }
 
-/** A segment that is no longer written, but still needed: some of it is not in tables yet. */
+/** A segment that is no longer written, but still there: some of it is not in tables yet, or the change feed may show it. */
 export interface RetainedSegment {
   readonly fileId: number
+  readonly firstSequence: number
   readonly lastSequence: number
+  /** Engine time in ms that no commit in it is later than. */
+  readonly lastCommitMs: number
+  /** Of the file, to the end of its last group. */
   readonly bytes: number
+  /** Sum of its last group. */
+  readonly lastSum: number
+  /** Logical position of its first group. */
+  readonly basePosition: number
 }

@@ -1,4 +1,7 @@
-/** The memtables: one that takes writes, and the frozen ones before it that wait for the flusher, newest first. All calls are synchronous. */
+/**
+ * The memtables: one that takes writes, the frozen ones before it that wait for the flusher, newest first, and those that are in tables already but are kept because an open
+ * transaction may have to be validated against them. All calls are synchronous.
+ */
 import * as Context from "effect/Context"
 import type { Memtable } from "../domain/memtable/Memtable.ts"
 
@@ -25,5 +28,18 @@ export class Memtables extends Context.Service<
     readonly entries: () => number
     /** Called when a memtable is frozen. */
     readonly onFreeze: (listener: () => void) => void
+
+    /** From now on what was written after `sequence` is kept for validation, within `validationBytes`: each call is ended by one of `endValidation`. */
+    readonly beginValidation: (sequence: number) => void
+    readonly endValidation: (sequence: number) => void
+    /**
+     * The newest write > `above` of the key (by key, or by a range over it), `expire` records not counted; 0 where there is none, -1 where more was dropped since `above`
+     * than can be told from.
+     */
+    readonly newestOfKey: (keyspace: number, hash: number, key: Uint8Array, start: number, end: number, above: number) => number
+    /** The same for [start, end); `end` undefined is the end of the keyspace. */
+    readonly newestInRange: (keyspace: number, start: Uint8Array, end: Uint8Array | undefined, above: number) => number
+    /** Memory of memtables that are kept for validation only. They hold up no writer, and no read sees them. */
+    readonly validationBytes: () => number
   }
 >()("lightning-db/services/Memtables") {}

@@ -10,6 +10,7 @@ import type * as Effect from "effect/Effect"
 import type { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
 import type { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, DatabaseReadOnly, LockLost } from "../domain/errors.ts"
 import type { WriteResult } from "./Database.ts"
+import type { LogView } from "./LogView.ts"
 
 export type CommitError = CommitOutcomeUnknown | DatabasePoisoned | DatabaseReadOnly | DatabaseClosed | LockLost
 export type CommitReply = Effect.Effect<WriteResult, CommitError>
@@ -48,9 +49,8 @@ export class Wal extends Context.Service<
     readonly ensureDurable: (sequence: number) => Effect.Effect<void, CommitError>
     /** Logical position of the log after the last transaction ≤ `sequence` whose group is complete: where a replay that skips flushed transactions may start. */
     readonly positionAfter: (sequence: number) => number
-    /** Forgets positions at or below a flushed sequence, and names the segments that hold nothing above it. */
-    readonly segmentsBelow: (sequence: number) => ReadonlyArray<number>
-    readonly forgetSegments: (fileIds: ReadonlyArray<number>) => void
+    /** What is there of the log, for its readers, and what of it may go. */
+    readonly log: LogView
     /** Bytes of the log on disk. */
     readonly diskBytes: () => number
     readonly stats: () => WalStats

@@ -11,7 +11,7 @@ import { crashSweep, type SweepOptions, type SweepReport } from "../support/cras
 import type { EngineSettings } from "../support/openEngine.ts"
 import { type RecordedRun, recordRun } from "../support/recordedRun.ts"
 import { secondLife } from "../support/secondLife.ts"
-import { drawWorkload, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
+import { drawWorkload, everyKind, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
 
 const secondsMax = Number(process.env["LIGHTNING_SWEEP_SECONDS"] ?? "15")
 const longSeed = Number(process.env["LIGHTNING_SWEEP_SEED"] ?? "20261")
@@ -84,6 +84,28 @@ describe("crash sweep", () => {
       expect(passed).toBeGreaterThan(0)
   })
 
+  it("every kind of commit: interactive transactions, atomic operations, values that expire, durable cursors", async () => {
+    const recorded = await run(
+      22,
+      {
+        steps: 60,
+        keys: 30,
+        burst: 8,
+        structureChance: 0.2,
+        atomicChance: 0.25,
+        expiringChance: 0.3,
+        interactiveChance: 0.4,
+        cursorChance: 0.06,
+        weights: { reopen: 2 }
+      },
+      { manifestRolloverBytes: 20_480 }
+    )
+    const report = sweep(recorded, { seed: 22, randomStates: 1, nestedEvery: 100 })
+    const { atomics, compactions, conflicts, cursorMoves, expired, expiringPuts, flushes, interactive } = recorded.counts
+    const passed = { atomics, compactions, conflicts, cursorMoves, expired, expiringPuts, flushes, interactive, replayed: report.replayed }
+    for (const [what, count] of Object.entries(passed)) expect(count, what).toBeGreaterThan(0)
+  }, 120_000)
+
   it("second life: a database that was recovered goes on, is stopped, and is recovered again", async () => {
     const first = await run(14, { steps: 40, keys: 24, structureChance: 0.1 })
     let rewritten = 0
@@ -131,11 +153,15 @@ describe("crash sweep", () => {
         rewritten: 0,
         torn: 0,
         nested: 0,
-        snapshots: 0
+        snapshots: 0,
+        atomics: 0,
+        expired: 0,
+        interactive: 0,
+        cursorMoves: 0
       }
       const endMs = performance.now() + secondsMax * 1000
       for (let seed = longSeed; performance.now() < endMs; seed++) {
-        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10 }, { sequenceBlock: seed % 2 === 0 ? 24 : 4000 })
+        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10, ...everyKind }, { sequenceBlock: seed % 2 === 0 ? 24 : 4000 })
         const report = sweep(recorded, { seed, randomStates: 2, nestedEvery: 50, stride: 3, deadlineMs: endMs - performance.now() })
         total.states += report.states + report.nestedStates
         total.nested += report.nestedStates
@@ -144,6 +170,10 @@ describe("crash sweep", () => {
         total.rangeDeletes += recorded.counts.rangeDeletes
         total.keyspaceDrops += recorded.counts.keyspaceDrops
         total.snapshots += recorded.counts.snapshotReads
+        total.atomics += recorded.counts.atomics
+        total.expired += recorded.counts.expired
+        total.interactive += recorded.counts.interactive
+        total.cursorMoves += recorded.counts.cursorMoves
         total.rotations += rotations(recorded)
         total.rollovers += rollovers(recorded)
         total.rewritten += report.rewrittenGroups

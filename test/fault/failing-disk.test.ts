@@ -95,6 +95,18 @@ describe("failing disk", () => {
     })
   }
 
+  it("a full disk: flush and compact say so after their attempts, and writing goes on", async () => {
+    const disk = new SimulatedDisk()
+    const run = await Effect.runPromise(
+      runWithFaults(disk, [5, "flush", 5, "compact", "flush", -3], [{ match: { operation: "writev", path: /\.table$/ }, fault: { code: "ENOSPC" } }]),
+      { signal: AbortSignal.timeout(hangMs) }
+    )
+    expect(run.maintenance).toEqual(["flush: DiskFull", "compact: DiskFull", "flush: DiskFull", "open and close: Acknowledged"])
+    expect(outcomes(run)).toEqual(["Acknowledged"])
+    expect(run.health).toMatchObject({ state: "degraded" })
+    expect(complaintsAfter(disk, run, 35)).toEqual([])
+  })
+
   it("a second writer: once the lock is lost nothing is acknowledged any more", async () => {
     const disk = new SimulatedDisk()
     const outcomes = await Effect.runPromise(

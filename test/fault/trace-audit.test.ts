@@ -19,7 +19,8 @@ import type { Disk } from "../../src/services/Disk.ts"
 import { type EngineSettings, openOn } from "../support/openEngine.ts"
 import { type Acknowledgement, auditAcknowledgements, auditNames } from "../support/traceAudit.ts"
 import { parseStrace, tracedCalls } from "../support/straceTrace.ts"
-import { drawWorkload, valueOf, type WorkloadStep } from "../support/workload.ts"
+import { writeFor } from "../support/recordedRun.ts"
+import { drawWorkload, type WorkloadStep } from "../support/workload.ts"
 
 /** Runs the writes, flushes and compactions of a workload, and looks at the files before the engine closes (and drops what it no longer needs). */
 const audited = async (layer: Layer.Layer<Disk>, disk: SyncDisk, path: string, steps: ReadonlyArray<WorkloadStep>, settings: EngineSettings) => {
@@ -38,11 +39,7 @@ const audited = async (layer: Layer.Layer<Disk>, disk: SyncDisk, path: string, s
             ({ durability, operations }) =>
               Effect.map(
                 db.write(
-                  operations.map((operation) =>
-                    operation.type === "put"
-                      ? { type: "put" as const, key: operation.key, value: valueOf(operation.valueSeed, operation.valueBytes) }
-                      : operation
-                  ),
+                  operations.map((operation) => writeFor(operation, 0)),
                   { durability }
                 ),
                 ({ durability, sequence }) => void acknowledgements.push({ sequence, order: tracer.now(), sync: durability === "sync" })

@@ -29,23 +29,18 @@ describe("HealthMonitor", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.effect("refuses writes for good with the first reason; only worse replaces it", () =>
+  it.effect("refuses writes for good, with the first reason", () =>
     Effect.gen(function* () {
       const health = yield* HealthMonitor
       yield* health.started
       const first = new DatabasePoisoned({ detail: "sync failed" })
-      health.refuseWrites("readOnly", first, "sync failed")
-      health.refuseWrites("readOnly", new DatabasePoisoned({ detail: "second" }), "second")
+      health.refuseWrites(first, "sync failed")
+      health.refuseWrites(new DatabasePoisoned({ detail: "second" }), "second")
       expect(health.refusal()).toBe(first)
       expect(health.current()).toEqual({ state: "readOnly", reasons: ["sync failed"] })
       health.degrade("flush", "cannot go on")
       expect(health.current()).toEqual({ state: "readOnly", reasons: ["sync failed", "cannot go on"] })
       expect(health.closed()).toBeUndefined()
-      const worse = new DatabasePoisoned({ detail: "nothing can be trusted" })
-      health.refuseWrites("failed", worse, "nothing can be trusted")
-      health.refuseWrites("readOnly", first, "sync failed")
-      expect(health.current().state).toBe("failed")
-      expect(health.refusal()).toBe(worse)
       health.stopping()
       expect(health.current().state).toBe("stopping")
       expect(health.closed()).toMatchObject({ _tag: "DatabaseClosed" })

@@ -6,19 +6,36 @@
  */
 import { crc32 } from "node:zlib"
 import { compareBytes } from "../../src/domain/keys/compareBytes.ts"
-import { nameInRowKey, decodeId } from "../../src/domain/keys/catalogRows.ts"
+import { decodeKeyspaceRow, nameInRowKey, nextIdKey } from "../../src/domain/keys/catalogRows.ts"
+import { cursorRowsFrom } from "../../src/domain/keys/cursorRows.ts"
 import { defaultKeyspace, firstNamedKeyspace, systemKeyspace } from "../../src/domain/keys/kinds.ts"
 
 export type OracleOperation =
-  | { readonly type: "put"; readonly keyspace: number; readonly key: Uint8Array; readonly value: Uint8Array }
+  /** `expiresAt` 0: never. */
+  | { readonly type: "put"; readonly keyspace: number; readonly key: Uint8Array; readonly value: Uint8Array; readonly expiresAt?: number }
   | { readonly type: "delete"; readonly keyspace: number; readonly key: Uint8Array }
+  /** An atomic operation: what it leaves of what there is. */
+  | {
+      readonly type: "update"
+      readonly keyspace: number
+      readonly key: Uint8Array
+      readonly update: (before: Uint8Array | undefined, sequence: number) => Uint8Array
+    }
+  /** The engine's own: the version has reached its time. */
+  | { readonly type: "expire"; readonly keyspace: number; readonly key: Uint8Array; readonly expiresAt: number; readonly version: number }
   | { readonly type: "deleteRange"; readonly keyspace: number; readonly gte: Uint8Array; readonly lt: Uint8Array }
 
 export interface OracleEntry {
   readonly keyspace: number
   readonly key: Uint8Array
   readonly value: Uint8Array
+  /** 0: never. */
+  readonly expiresAt?: number
 }
+
+/** Of the system keyspace the rows of keyspaces and of cursors; what else the engine keeps there nobody has written. */
+export const isJudgedRow = (key: Uint8Array): boolean =>
+  nameInRowKey(key) !== undefined || compareBytes(key, nextIdKey) === 0 || key[0] === cursorRowsFrom[0]
 
 const keyspaceBytes = new Uint8Array(8)
 const keyspaceView = new DataView(keyspaceBytes.buffer)
@@ -60,17 +77,35 @@ const idOf = (keyspace: number, key: Uint8Array): string => `${keyspace}/${Buffe
 
 /** Entries of one fold. Rows of keyspaces that the catalog does not name do not count. */
 class Fold {
-  readonly entries = new Map<string, OracleEntry & { readonly digest: number }>()
+  readonly entries = new Map<string, OracleEntry & { readonly digest: number; readonly version: number; readonly expiresAt: number }>()
   readonly digest = new StateDigest()
   readonly #live = new Set<number>([systemKeyspace, defaultKeyspace])
 
-  apply(operations: ReadonlyArray<OracleOperation>): void {
+  apply(operations: ReadonlyArray<OracleOperation>, sequence: number): void {
     for (const operation of operations) {
       switch (operation.type) {
         case "put":
           this.#remove(idOf(operation.keyspace, operation.key))
-          this.#put(operation)
+          this.#put(operation, sequence, operation.expiresAt ?? 0)
           break
+        case "update": {
+          const id = idOf(operation.keyspace, operation.key)
+          const before = this.entries.get(id)
+          const value = operation.update(before?.value, sequence)
+          this.#remove(id)
+          this.#put({ keyspace: operation.keyspace, key: operation.key, value }, sequence, 0)
+          break
+        }
+        case "expire": {
+          const id = idOf(operation.keyspace, operation.key)
+          const entry = this.entries.get(id)
+          if (entry?.version !== operation.version || entry.expiresAt !== operation.expiresAt)
+            throw new Error(
+              `${sequence} expires version ${operation.version} of ${id} at ${operation.expiresAt}, but there is ${entry === undefined ? "none" : `version ${entry.version}, which expires at ${entry.expiresAt}`}`
+            )
+          this.#remove(id)
+          break
+        }
         case "delete":
           this.#remove(idOf(operation.keyspace, operation.key))
           break
@@ -82,11 +117,12 @@ class Fold {
     }
   }
 
-  #put(entry: OracleEntry): void {
-    const digest = entryDigest(entry.keyspace, entry.key, entry.value)
-    this.entries.set(idOf(entry.keyspace, entry.key), { ...entry, digest })
+  #put({ key, keyspace, value }: OracleEntry, version: number, expiresAt: number): void {
+    const entry = { keyspace, key, value }
+    const digest = entryDigest(keyspace, key, value)
+    this.entries.set(idOf(keyspace, key), { ...entry, digest, version, expiresAt })
     this.digest.add(digest)
-    const named = entry.keyspace === systemKeyspace && nameInRowKey(entry.key) !== undefined ? decodeId(entry.value) : undefined
+    const named = entry.keyspace === systemKeyspace && nameInRowKey(entry.key) !== undefined ? decodeKeyspaceRow(entry.value)?.id : undefined
     if (named !== undefined && named >= firstNamedKeyspace) this.#live.add(named)
   }
 
@@ -97,7 +133,7 @@ class Fold {
     this.digest.remove(entry.digest)
     if (entry.keyspace !== systemKeyspace || nameInRowKey(entry.key) === undefined) return
     // The keyspace is dropped: what it held is gone with its row.
-    const dropped = decodeId(entry.value)!
+    const dropped = decodeKeyspaceRow(entry.value)!.id
     for (const [other, { keyspace }] of this.entries) if (keyspace === dropped) this.#remove(other)
   }
 }
@@ -111,6 +147,10 @@ export class Oracle {
     if (this.#commits.has(sequence)) throw new Error(`sequence ${sequence} was given out twice`)
     this.#commits.set(sequence, operations)
     this.#digests = undefined
+  }
+
+  has(sequence: number): boolean {
+    return this.#commits.has(sequence)
   }
 
   /** Sequences in commit order. */
@@ -131,7 +171,7 @@ export class Oracle {
       const fold = new Fold()
       digests.set(0, fold.digest.toString())
       for (const at of this.sequences()) {
-        fold.apply(this.#commits.get(at)!)
+        fold.apply(this.#commits.get(at)!, at)
         digests.set(at, fold.digest.toString())
       }
       this.#digests = digests
@@ -142,7 +182,7 @@ export class Oracle {
   /** The entries after everything up to `sequence`, in order. */
   stateAt(sequence: number): ReadonlyArray<OracleEntry> {
     const fold = new Fold()
-    for (const at of this.sequences()) if (at <= sequence) fold.apply(this.#commits.get(at)!)
+    for (const at of this.sequences()) if (at <= sequence) fold.apply(this.#commits.get(at)!, at)
     return [...fold.entries.values()].sort((a, b) => a.keyspace - b.keyspace || compareBytes(a.key, b.key))
   }
 

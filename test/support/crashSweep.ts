@@ -53,15 +53,15 @@ const pseudoRandomBytes = (seed: number) => {
 }
 
 /** The synchronous recovery of what a crash left. The directory itself may have been lost with its name: a first open makes it again. */
-export const recoverDisk = (disk: SimulatedDisk, seed: number, memtableBytes: number): Recovered => {
-  if (disk.stat(directory) === undefined) {
-    disk.makeDirectory(directory)
+export const recoverDisk = (disk: SimulatedDisk, seed: number, memtableBytes: number, path = directory): Recovered => {
+  if (disk.stat(path) === undefined) {
+    disk.makeDirectory(path)
     disk.syncDirectory("/")
   }
   let time = 1_700_000_000_000
   return recover({
     disk,
-    directory,
+    directory: path,
     memtableBytes,
     randomBytes: pseudoRandomBytes(seed),
     raiseTime: (ms) => (time = Math.max(time, ms)),
@@ -86,7 +86,7 @@ const describeEvent = (event: DurabilityEvent | undefined): string => {
 }
 
 /** For each number of events, the least sequence that must have survived. */
-const requiredAfter = (run: RecordedRun, durability: "sync" | "any"): Float64Array => {
+export const requiredAfter = (run: RecordedRun, durability: "sync" | "any"): Float64Array => {
   const required = new Float64Array(run.trace.events.length + 1)
   for (const { durability: promised, events, sequence } of run.promises) {
     if ((durability === "any" || promised === "sync") && sequence > required[events]!) required[events] = sequence

@@ -11,6 +11,8 @@ export class WorkersControl {
   readonly compactGate = Latch.makeUnsafe(true)
   flushFailure: JobError | undefined = undefined
   compactFailure: JobError | undefined = undefined
+  /** So many jobs of either kind still fail, and then none. */
+  failuresLeft = Infinity
   /** Thrown instead, as by a bug. */
   compactDefect: unknown = undefined
   flushes = 0
@@ -27,7 +29,7 @@ export class WorkersControl {
             this.flushGate.await,
             Effect.suspend(() => {
               this.flushes++
-              return this.flushFailure === undefined ? inner.flush(directory, spec) : Effect.fail(this.flushFailure)
+              return this.flushFailure === undefined || this.failuresLeft-- <= 0 ? inner.flush(directory, spec) : Effect.fail(this.flushFailure)
             })
           ),
         compact: (directory, spec) =>
@@ -36,7 +38,7 @@ export class WorkersControl {
             Effect.suspend(() => {
               this.compactions++
               if (this.compactDefect !== undefined) return Effect.die(this.compactDefect)
-              return this.compactFailure === undefined ? inner.compact(directory, spec) : Effect.fail(this.compactFailure)
+              return this.compactFailure === undefined || this.failuresLeft-- <= 0 ? inner.compact(directory, spec) : Effect.fail(this.compactFailure)
             })
           )
       })

@@ -127,6 +127,19 @@ const emptyStats: Omit<DatabaseStats, "path" | "visibleSequence" | "durableSeque
   levels: [],
   disk: { tables: 0, valueFiles: 0, valueFilesLive: 0, log: 0, manifest: 0, total: 0 },
   memtables: { active: 1, frozen: 0, bytes: 0, entries: 0 },
+  transactions: {
+    open: 0,
+    oldestAgeMs: undefined,
+    committed: 0,
+    readOnly: 0,
+    rolledBack: 0,
+    conflicts: 0,
+    retries: 0,
+    abandoned: 0,
+    locksHeld: 0,
+    locksWaiting: 0,
+    validationBytes: 0
+  },
   blockCache: { bytes: 0, capacityBytes: 0, hits: 0, misses: 0 },
   valueCache: { bytes: 0, capacityBytes: 0, hits: 0, misses: 0 },
   commits: { transactions: 0, groups: 0, syncs: 0, logBytes: 0 },
@@ -149,6 +162,8 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
         if (options.readOnly === true) throw new DatabaseReadOnly({})
         options.beforeWrite?.(operations)
         const prepared = operations.map((operation) => {
+          if (operation.type !== "put" && operation.type !== "delete" && !(operation.type === "deleteRange" && "gte" in operation))
+            throw new Error(`${operation.type} is not part of this map`)
           const space = store.spaces.get(operation.keyspace ?? home)
           if (space === undefined) throw new KeyspaceNotFound({ name: operation.keyspace ?? home })
           // Everything that can fail comes first: a batch is applied as a whole or not at all.
@@ -181,11 +196,21 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
     put: (key, value, writeOptions) => write(name, [{ type: "put", key, value }], writeOptions),
     delete: (key, writeOptions) => write(name, [{ type: "delete", key }], writeOptions),
     write: (operations, writeOptions) => write(name, operations, writeOptions),
-    snapshot: snapshotOf(name)
+    snapshot: snapshotOf(name),
+    at: () => Effect.die("the past is not part of this map"),
+    history: () => Stream.die("history is not part of this map"),
+    watch: () => Stream.die("watching is not part of this map")
   })
 
   return {
     ...operationsOf(""),
+    transaction: () => Effect.die("transactions are not part of this map"),
+    begin: () => Effect.die("transactions are not part of this map"),
+    changes: () => Stream.die("the feed is not part of this map"),
+    createCursor: () => Effect.die("cursors are not part of this map"),
+    advanceCursor: () => Effect.die("cursors are not part of this map"),
+    dropCursor: () => Effect.die("cursors are not part of this map"),
+    cursors: Effect.succeed([]),
     keyspace: (name) =>
       Effect.suspend((): Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound> => {
         if (name === "") return Effect.fail(new InvalidKeyspaceName({ name, detail: "it is empty." }))
@@ -220,7 +245,9 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
             valueFiles: 0,
             blocks: 0,
             entries: [...store.spaces.values()].reduce((sum, { rows }) => sum + rows.length, 0),
-            bytes: 0
+            bytes: 0,
+            logSegments: 0,
+            logBytes: 0
           })
     ),
     stats: Effect.sync(() => ({ path: "memory", visibleSequence: store.sequence, durableSequence: store.sequence, ...emptyStats }))

@@ -1,12 +1,13 @@
 /**
  * Reads a recovered database as a whole, synchronously and without any layer: what a crash state is judged by. The rule of what is visible is written here a second time, as
- * plainly as it can be: of each key the newest version, unless it is a delete, or a range tombstone above it covers the key, or its keyspace is not in the catalog.
+ * plainly as it can be: of each key the newest version, unless it is a delete, or a range tombstone above it covers the key, or its keyspace is not in the catalog. Time is left
+ * out: what has expired counts until an `expire` record says so.
  */
 import type { FileHandle, SyncDisk } from "../../src/domain/disk/SyncDisk.ts"
 import { CursorState, type EntryCursor } from "../../src/domain/EntryCursor.ts"
 import { Damage } from "../../src/domain/failures.ts"
 import { compareBytes } from "../../src/domain/keys/compareBytes.ts"
-import { decodeId, nameInRowKey } from "../../src/domain/keys/catalogRows.ts"
+import { decodeKeyspaceRow, nameInRowKey } from "../../src/domain/keys/catalogRows.ts"
 import { defaultKeyspace, Kind, systemKeyspace } from "../../src/domain/keys/kinds.ts"
 import { fileName } from "../../src/domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../src/domain/manifest/ManifestState.ts"
@@ -20,7 +21,7 @@ import { readValue } from "../../src/domain/values/readValue.ts"
 import { decodeValuePointer } from "../../src/domain/values/ValuePointer.ts"
 import { codecs } from "../../src/layers/codecs.ts"
 import { crc32 } from "../../src/layers/crc32.ts"
-import { entryDigest, type OracleEntry, StateDigest } from "./Oracle.ts"
+import { entryDigest, isJudgedRow, type OracleEntry, StateDigest } from "./Oracle.ts"
 
 export interface Everything {
   readonly disk: SyncDisk
@@ -124,6 +125,7 @@ export const visitEverything = (
     if (decided !== undefined && decided.keyspace === cursor.keyspace && compareBytes(decided.key, key) === 0) continue
     decided = { keyspace: cursor.keyspace, key: key.slice() }
     if (cursor.kind !== Kind.put || !live.has(cursor.keyspace)) continue
+    if (cursor.keyspace === systemKeyspace && !isJudgedRow(key)) continue
     if (tombstones.some((some) => some.covering(cursor.keyspace, cursor.keyBytes, cursor.keyStart, cursor.keyEnd, sequence) > cursor.sequence))
       continue
     let value = cursor.valueBytes.subarray(cursor.valueStart, cursor.valueEnd)
@@ -134,7 +136,7 @@ export const visitEverything = (
       if (content === undefined) throw new Damage(path, pointer.offset, "Missing", "a table points into a value file that the manifest does not name")
       value = readValue(crc32, codecs, path, pointer, content.slice(pointer.offset, pointer.offset + pointer.storedLength))
     }
-    const named = cursor.keyspace === systemKeyspace && nameInRowKey(key) !== undefined ? decodeId(value) : undefined
+    const named = cursor.keyspace === systemKeyspace && nameInRowKey(key) !== undefined ? decodeKeyspaceRow(value)?.id : undefined
     if (named !== undefined) live.add(named)
     visit(cursor.keyspace, key, value)
   }

@@ -8,13 +8,31 @@ export type Durability = "sync" | "buffered"
 
 /** `keyspace` undefined is the default one. A value is drawn again from its seed: a script of a workload stays short. */
 export type WorkloadOperation =
-  | { readonly type: "put"; readonly keyspace?: string | undefined; readonly key: string; readonly valueSeed: number; readonly valueBytes: number }
+  | {
+      readonly type: "put"
+      readonly keyspace?: string | undefined
+      readonly key: string
+      readonly valueSeed: number
+      readonly valueBytes: number
+      /** Expires so long after it was asked for; absent: never. */
+      readonly ttlMs?: number
+    }
+  /** Atomic operations, each kind on keys of its own: a number, bytes that grow, a value that stays, one that ends with its place in the commit order. */
+  | { readonly type: "add" | "max"; readonly keyspace?: string | undefined; readonly key: string; readonly by: number }
+  | {
+      readonly type: "append" | "setOnce" | "versionstampedValue"
+      readonly keyspace?: string | undefined
+      readonly key: string
+      readonly text: string
+    }
   | { readonly type: "delete"; readonly keyspace?: string | undefined; readonly key: string }
   | { readonly type: "deleteRange"; readonly keyspace?: string | undefined; readonly gte: string; readonly lt: string }
 
 export interface WorkloadTransaction {
   readonly operations: ReadonlyArray<WorkloadOperation>
   readonly durability: Durability
+  /** By an interactive transaction, which reads these keys of the default keyspace before it writes; after a conflict it is done again. */
+  readonly reads?: ReadonlyArray<string>
 }
 
 export type WorkloadStep =
@@ -31,13 +49,20 @@ export type WorkloadStep =
   | { readonly step: "snapshot" }
   | { readonly step: "release" }
   | { readonly step: "reopen" }
+  /** Begun, and not waited for. Written down by hand: a path can be used once. */
+  | { readonly step: "checkpoint"; readonly path: string }
+  /** A durable cursor is made where there is none, and moved to the next commit. */
+  | { readonly step: "cursor"; readonly name: string }
+
+/** The steps that are drawn by their weights. */
+type DrawnStep = Exclude<WorkloadStep["step"], "checkpoint" | "cursor">
 
 export interface WorkloadShape {
   readonly steps: number
   /** Distinct keys of a keyspace. */
   readonly keys: number
   /** Of the steps that are not writes: how often each kind is drawn. */
-  readonly weights?: Partial<Record<Exclude<WorkloadStep["step"], "write">, number>>
+  readonly weights?: Partial<Record<Exclude<DrawnStep, "write">, number>>
   /** Transactions of a write step, at most. */
   readonly burst?: number
   readonly valueBytesMax?: number
@@ -45,9 +70,17 @@ export interface WorkloadShape {
   readonly largeChance?: number
   /** How often a transaction asks for a sync. */
   readonly syncChance?: number
+  /** How often an operation is an atomic one, and a put one that expires; how often a transaction is interactive, and a step moves a cursor. By default never. */
+  readonly atomicChance?: number
+  readonly expiringChance?: number
+  readonly interactiveChance?: number
+  readonly cursorChance?: number
   /** How often a step is not a write. */
   readonly structureChance?: number
 }
+
+/** Every kind of commit there is, each often enough to be in any longer workload. */
+export const everyKind = { atomicChance: 0.15, expiringChance: 0.2, interactiveChance: 0.2, cursorChance: 0.04 } as const
 
 const names: ReadonlyArray<string> = ["orders", "users", "events"]
 
@@ -85,8 +118,19 @@ export const drawWorkload = (seed: number, shape: WorkloadShape): ReadonlyArray<
     const index = drawInt(prng, all.length + 1)
     return index === 0 ? undefined : all[index - 1]
   }
+  const { atomicChance = 0, cursorChance = 0, expiringChance = 0, interactiveChance = 0 } = shape
+  /** A draw that is not made where nothing depends on it: workloads without these kinds stay as they are. */
+  const drawChance = (chance: number): boolean => chance > 0 && prng() < chance
+  const drawAtomic = (keyspace: string | undefined): WorkloadOperation => {
+    const type = (["add", "max", "append", "setOnce", "versionstampedValue"] as const)[drawInt(prng, 5)]!
+    const key = `${type}${drawInt(prng, 4)}`
+    return type === "add" || type === "max"
+      ? { type, keyspace, key, by: drawInt(prng, 1000) - 300 }
+      : { type, keyspace, key, text: "x".repeat(1 + drawInt(prng, 12)) }
+  }
   const drawOperation = (): WorkloadOperation => {
     const keyspace = drawKeyspace()
+    if (drawChance(atomicChance)) return drawAtomic(keyspace)
     const kind = prng()
     if (kind < 0.08) {
       const from = drawInt(prng, keys)
@@ -98,22 +142,40 @@ export const drawWorkload = (seed: number, shape: WorkloadShape): ReadonlyArray<
       }
     }
     if (kind < 0.25) return { type: "delete", keyspace, key: drawKey() }
-    return { type: "put", keyspace, key: drawKey(), valueSeed: ++valueSeed, valueBytes: drawValueBytes(prng, valueBytesMax, largeChance) }
+    const put = {
+      type: "put" as const,
+      keyspace,
+      key: drawKey(),
+      valueSeed: ++valueSeed,
+      valueBytes: drawValueBytes(prng, valueBytesMax, largeChance)
+    }
+    // Some are due within the run, some never are.
+    return drawChance(expiringChance) ? { ...put, ttlMs: prng() < 0.8 ? 1 + drawInt(prng, 40) : 1e9 } : put
   }
+  /** Where nothing but atomic operations is drawn that may leave things as they are, something is written all the same: a commit without effect has no sequence of its own. */
+  const withEffect = (operations: ReadonlyArray<WorkloadOperation>): ReadonlyArray<WorkloadOperation> =>
+    operations.every(({ type }) => type === "setOnce" || type === "max")
+      ? [...operations, { type: "put", key: "effect", valueSeed: ++valueSeed, valueBytes: 5 }]
+      : operations
   const drawTransaction = (): WorkloadTransaction => ({
-    operations: Array.from({ length: prng() < 0.6 ? 1 : 1 + drawInt(prng, 6) }, drawOperation),
-    durability: prng() < syncChance ? "sync" : "buffered"
+    operations: withEffect(Array.from({ length: prng() < 0.6 ? 1 : 1 + drawInt(prng, 6) }, drawOperation)),
+    durability: prng() < syncChance ? "sync" : "buffered",
+    ...(drawChance(interactiveChance) ? { reads: Array.from({ length: 1 + drawInt(prng, 3) }, drawKey) } : {})
   })
   const total = Object.values(weights).reduce((sum, weight) => sum + weight, 0)
-  const drawStructure = (): WorkloadStep["step"] => {
+  const drawStructure = (): DrawnStep => {
     let left = drawInt(prng, total)
     for (const [step, weight] of Object.entries(weights)) {
       left -= weight
-      if (left < 0) return step as WorkloadStep["step"]
+      if (left < 0) return step as DrawnStep
     }
     return "write"
   }
   while (steps.length < shape.steps) {
+    if (drawChance(cursorChance)) {
+      steps.push({ step: "cursor", name: `cursor ${drawInt(prng, 2)}` })
+      continue
+    }
     const step = prng() < structureChance ? drawStructure() : "write"
     switch (step) {
       case "write":

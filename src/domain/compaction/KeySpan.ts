@@ -51,3 +51,7 @@ export const hullOf = (spans: ReadonlyArray<KeySpan>): KeySpan => {
   }
   return { smallest, largest }
 }
+
+/** Whether the keyspace may have a part in one of the spans. */
+export const holdsKeyspace = (spans: ReadonlyArray<KeySpan>, keyspace: number): boolean =>
+  spans.some(({ largest, smallest }) => smallest.keyspace <= keyspace && keyspace <= largest.keyspace)

@@ -1,3 +1,4 @@
+import type { DeletedRange } from "./deletedRanges.ts"
 import type { KeySpan } from "./KeySpan.ts"
 
 /** How much of a value file a table refers to. */
@@ -16,6 +17,8 @@ export interface TableSummary extends KeySpan {
   readonly entryCount: number
   readonly deleteCount: number
   readonly rangeTombstoneCount: number
+  /** The widest ranges its range tombstones cover; absent where there is none. */
+  readonly deletedRanges?: ReadonlyArray<DeletedRange>
   readonly valueRefs: ReadonlyArray<ValueRef>
 }
 

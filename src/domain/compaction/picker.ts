@@ -1,3 +1,4 @@
+import { rangeHolds } from "./deletedRanges.ts"
 import { claimOf, claimsConflict, spanOfInputs } from "./CompactionPlan.ts"
 import type { Claim, CompactionPlan, MergePlan, PlanReason } from "./CompactionPlan.ts"
 import { comparePlaces, hullOf, spanInRange, spansOverlap } from "./KeySpan.ts"
@@ -10,13 +11,14 @@ import type { TableSummary, ValueFileSummary } from "./TableSummary.ts"
  * Leveled compaction, decided: which tables to merge, move or drop next. Pure; the caller runs the plan, holds its `claimOf` meanwhile, and asks again.
  *
  * Rules, most urgent first: drop what a dropped keyspace and an empty value file leave behind; the level with the highest score, if that is at least 1 (level 0 by number
- * of tables, deeper ones by bytes against a target that grows tenfold per level); tables that are mostly deletes; value files that are mostly dead.
+ * of tables, deeper ones by bytes against a target that grows tenfold per level); tables that are mostly deletes; tables whose range tombstones cover much of what lies
+ * deeper; value files that are mostly dead.
  * Published models: LevelDB `db/version_set.cc` (levels, scores, moves), RocksDB "leveled compaction" (least overlap first).
  */
 export interface PickerOptions {
-  /** Level 0 is compacted once so many of its tables overlap each other (or four times as many lie there at all). */
+  /** Level 0 is compacted once so many of its tables overlap each other (or four times as many lie there at all, or `levelZeroTablesMax`). */
   readonly levelZeroTables: number
-  /** Until so many overlap, they wait while they are too small for what they overlap in level 1: see `levelZeroShare`. */
+  /** Until there are so many, those that overlap wait while they are too small for what they overlap in level 1 (see `levelZeroShare`). Writers wait for their number, whether they overlap or not. */
   readonly levelZeroTablesMax: number
   /**
    * A merge of level 0 rewrites what it overlaps in level 1. It waits until level 0 holds one byte in so many of that: where tables are small (pointers to separated values)
@@ -35,6 +37,8 @@ export interface PickerOptions {
   readonly expandBytesMax: number
   /** A table with a larger share of deletes is compacted for their sake. */
   readonly deleteRatioMax: number
+  /** A table is compacted for the sake of its range tombstones where that frees so many bytes for each one it rewrites. */
+  readonly freedPerRewrittenMin: number
   /** A value file with a smaller live share is rewritten. */
   readonly valueLiveRatioMin: number
 }
@@ -49,6 +53,7 @@ export const defaultPickerOptions: PickerOptions = {
   grandparentBytesMax: 160 * 1024 * 1024,
   expandBytesMax: 160 * 1024 * 1024,
   deleteRatioMax: 0.5,
+  freedPerRewrittenMin: 0.5,
   valueLiveRatioMin: 0.5
 }
 
@@ -109,7 +114,7 @@ class Picker<T extends TableSummary> {
   }
 
   pick(): CompactionPlan<T> | undefined {
-    return this.#dropped() ?? this.#overfull() ?? this.#deleted() ?? this.#wasteful()
+    return this.#dropped() ?? this.#overfull() ?? this.#deleted() ?? this.#covering() ?? this.#wasteful()
   }
 
   #level(level: number): ReadonlyArray<T> {
@@ -141,19 +146,23 @@ class Picker<T extends TableSummary> {
 
   #overfull(): CompactionPlan<T> | undefined {
     const { baseLevelBytes, levelCount, levelFactor, levelZeroTables } = this.#options
+    const crowd = Math.min(4 * levelZeroTables, this.#options.levelZeroTablesMax)
     const scores: Array<{ readonly level: number; readonly score: number }> = []
     for (let level = 0; level < levelCount - 1; level++) {
       const idle = this.#level(level).filter((table) => !this.#isBusy(table.fileId))
       const score =
         level === 0
-          ? Math.max(idle.length / 4, ...this.#clusters.map((cluster) => cluster.length)) / levelZeroTables
+          ? Math.max(idle.length / crowd, ...this.#clusters.map((cluster) => cluster.length / levelZeroTables))
           : bytesOf(idle) / (baseLevelBytes * levelFactor ** (level - 1))
       if (score >= 1) scores.push({ level, score })
     }
     scores.sort((a, b) => b.score - a.score)
     for (const { level } of scores) {
-      const isCrowded = this.#level(0).length >= 4 * levelZeroTables
-      const plan = level === 0 ? this.#levelZero("levelZero", (cluster) => isCrowded || this.#isDue(cluster)) : this.#fromLevel(level)
+      const plan =
+        level === 0
+          ? (this.#levelZero("levelZero", (cluster) => this.#isDue(cluster)) ??
+            (this.#level(0).length >= crowd ? this.#cheapestOfLevelZero() : undefined))
+          : this.#fromLevel(level)
       if (plan !== undefined) return plan
     }
     return undefined
@@ -169,6 +178,19 @@ class Picker<T extends TableSummary> {
   #levelZero(reason: PlanReason, isWanted: (cluster: ReadonlyArray<T>) => boolean): CompactionPlan<T> | undefined {
     for (const cluster of this.#clusters) {
       const plan = isWanted(cluster) ? this.#down(0, cluster, reason) : undefined
+      if (plan !== undefined) return plan
+    }
+    return undefined
+  }
+
+  /** Level 0 is too long although none of its groups is due: the one that costs the least for each table it takes away, which may be nothing but a move. */
+  #cheapestOfLevelZero(): CompactionPlan<T> | undefined {
+    const costOf = (cluster: ReadonlyArray<T>): number => {
+      const lower = overlapping(this.#level(1), hullOf(cluster))
+      return lower.length === 0 && this.#isMovable(cluster, 1) ? 0 : (bytesOf(cluster) + bytesOf(lower)) / cluster.length
+    }
+    for (const { cluster } of this.#clusters.map((cluster) => ({ cluster, cost: costOf(cluster) })).sort((a, b) => a.cost - b.cost)) {
+      const plan = this.#down(0, cluster, "levelZero")
       if (plan !== undefined) return plan
     }
     return undefined
@@ -267,6 +289,41 @@ class Picker<T extends TableSummary> {
       }
     }
     return undefined
+  }
+
+  /**
+   * Few range tombstones among many puts may delete most of what lies deeper, so it is not their number that counts but what they cover: such a table goes down until it
+   * meets that. Not before every snapshot is past it, as nothing would be freed.
+   */
+  #covering(): CompactionPlan<T> | undefined {
+    for (let level = 0; level < this.#state.levels.length; level++) {
+      for (const table of this.#level(level)) {
+        if (table.deletedRanges === undefined || !this.#frees(level, table)) continue
+        const plan = level === 0 ? this.#levelZero("tombstones", (cluster) => cluster.includes(table)) : this.#down(level, [table], "tombstones")
+        if (plan !== undefined) return plan
+      }
+    }
+    return undefined
+  }
+
+  /** Whether the bytes that the table's range tombstones cover as whole tables are worth those that are rewritten on the way down. */
+  #frees(level: number, table: T): boolean {
+    const ranges = table.deletedRanges!.filter((range) => table.largestSequence <= this.#stripes.of(range.keyspace).lowest)
+    if (ranges.length === 0) return false
+    const upper = level === 0 ? this.#clusters.find((cluster) => cluster.includes(table))! : [table]
+    const span = hullOf(upper)
+    let freed = 0
+    let rewritten = 0
+    const count = (other: T, isOlder: boolean) => {
+      if (isOlder && ranges.some((range) => rangeHolds(range, other))) {
+        freed += other.fileBytes
+        for (const ref of other.valueRefs) freed += ref.bytes
+      } else rewritten += other.fileBytes
+    }
+    upper.forEach((other, index) => count(other, index > upper.indexOf(table)))
+    for (let deeper = level + 1; deeper < this.#state.levels.length; deeper++)
+      for (const other of overlapping(this.#level(deeper), span)) count(other, true)
+    return freed > 0 && freed >= rewritten * this.#options.freedPerRewrittenMin
   }
 
   #hasDeeper(level: number, table: T): boolean {

@@ -70,7 +70,7 @@ export class Stripes {
 /** Stripes of every keyspace of a job. */
 export class StripesByKeyspace {
   readonly #snapshots: ReadonlyArray<number>
-  readonly #horizons: ReadonlyArray<Horizon>
+  readonly #horizons: ReadonlyMap<number, Horizon>
   readonly #known = new Map<number, Stripes>()
 
   /** `snapshots` ascending, without duplicates, ending with the visible sequence at building. */
@@ -80,16 +80,13 @@ export class StripesByKeyspace {
     }
     if (snapshots.length === 0) throw new RangeError("a job needs at least the visible sequence as a stripe")
     this.#snapshots = snapshots
-    this.#horizons = horizons
+    this.#horizons = new Map(horizons.map((horizon) => [horizon.keyspace, horizon]))
   }
 
   of(keyspace: number): Stripes {
     let stripes = this.#known.get(keyspace)
     if (stripes === undefined) {
-      stripes = new Stripes(
-        this.#snapshots,
-        this.#horizons.find((horizon) => horizon.keyspace === keyspace)
-      )
+      stripes = new Stripes(this.#snapshots, this.#horizons.get(keyspace))
       this.#known.set(keyspace, stripes)
     }
     return stripes

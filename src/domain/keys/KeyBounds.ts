@@ -4,6 +4,7 @@
  * The byte string after `k` is k‖0x00: nothing lies between them. So `gt` k is from k‖0x00, `lte` k is up to k‖0x00, and a prefix p is from p up to the
  * shortest byte string above everything that starts with p.
  */
+import { copyOf } from "../bytes/copyOf.ts"
 import { InvalidKey, InvalidRange } from "../errors.ts"
 import { didYouMean } from "../options/didYouMean.ts"
 import { compareBytes } from "./compareBytes.ts"
@@ -60,7 +61,7 @@ const boundBytes = (name: string, bound: unknown): Uint8Array | undefined => {
         throw new InvalidRange({ detail: `${name} is ${e.found}. Use a string or a Uint8Array.` })
     }
   }
-  return encoder.bytes.slice(encoder.start, encoder.end)
+  return copyOf(encoder.bytes, encoder.start, encoder.end)
 }
 
 const oneOf = (firstName: string, first: Uint8Array | undefined, secondName: string, second: Uint8Array | undefined): Uint8Array | undefined => {

@@ -106,6 +106,15 @@ export class KeyEncoder {
     this.end = length
   }
 
+  /** Makes room for `length` bytes at the end of `scratch` and returns where they start; the caller writes them. */
+  appendRoom(length: number): number {
+    this.reserve(length)
+    this.bytes = this.scratch
+    this.start = this.position
+    this.position = this.end = this.start + length
+    return this.start
+  }
+
   /** Forgets everything appended. */
   clear(): void {
     this.position = 0

@@ -10,6 +10,10 @@ export interface SegmentSeal {
   readonly lastSum: number
   /** The last sequence up to here: with no transaction in the segment, that of the log before it. */
   readonly lastSequence: number
+  /** The first sequence in it; above the last one where there is no transaction. What the feed can still show begins here. */
+  readonly firstSequence: number
+  /** Engine time in ms that no commit in it is later than: how long it is kept for the feed counts from there. */
+  readonly lastCommitMs: number
 }
 
 /** A segment of the log. `scanSegment` takes `sealed`, `basePosition` and `floorPosition` as they are. */
@@ -73,7 +77,13 @@ export const readSegmentSealing = (reader: ByteReader): SegmentSealing => ({
 })
 
 const writeSeal = (writer: ByteWriter, seal: SegmentSeal): void => {
-  writer.varint(seal.lengthBytes).u32(seal.lastSum).varint(seal.lastSequence)
+  writer.varint(seal.lengthBytes).u32(seal.lastSum).varint(seal.lastSequence).varint(seal.firstSequence).varint(seal.lastCommitMs)
 }
 
-const readSeal = (reader: ByteReader): SegmentSeal => ({ lengthBytes: reader.varint(), lastSum: reader.u32(), lastSequence: reader.varint() })
+const readSeal = (reader: ByteReader): SegmentSeal => ({
+  lengthBytes: reader.varint(),
+  lastSum: reader.u32(),
+  lastSequence: reader.varint(),
+  firstSequence: reader.varint(),
+  lastCommitMs: reader.varint()
+})

@@ -2,6 +2,7 @@ import type { ByteReader } from "../bytes/ByteReader.ts"
 import { copyOf } from "../bytes/fixed.ts"
 import type { ByteWriter } from "../bytes/ByteWriter.ts"
 import type { KeyPlace } from "../compaction/KeySpan.ts"
+import type { DeletedRange } from "../compaction/deletedRanges.ts"
 import type { TableSummary, ValueFileSummary, ValueRef } from "../compaction/TableSummary.ts"
 
 /** Where a table's root lies and how it is verified: the manifest is the root's parent. */
@@ -38,6 +39,10 @@ export const writeTableMeta = (writer: ByteWriter, table: TableMeta): void => {
   writer.varint(root.offset).varint(root.storedLength).varint(root.rawLength).u8(root.codec).u32(root.sum)
   writer.varint(table.valueRefs.length)
   for (const ref of table.valueRefs) writer.varint(ref.fileId).varint(ref.bytes)
+  if (table.rangeTombstoneCount === 0) return
+  const { deletedRanges = [] } = table
+  writer.varint(deletedRanges.length)
+  for (const range of deletedRanges) writer.varint(range.keyspace).lengthPrefixed(range.start).lengthPrefixed(range.end)
 }
 
 /** Copies the keys: the result keeps no view of the reader's bytes. Throws `MalformedBytes`. */
@@ -55,6 +60,9 @@ export const readTableMeta = (reader: ByteReader): TableMeta => {
   const root = { offset: reader.varint(), storedLength: reader.varint(), rawLength: reader.varint(), codec: reader.u8(), sum: reader.u32() }
   const valueRefs: Array<ValueRef> = []
   for (let left = reader.varint(); left > 0; left--) valueRefs.push({ fileId: reader.varint(), bytes: reader.varint() })
+  const deletedRanges: Array<DeletedRange> = []
+  for (let left = rangeTombstoneCount === 0 ? 0 : reader.varint(); left > 0; left--)
+    deletedRanges.push({ keyspace: reader.varint(), start: copyOf(reader.lengthPrefixed()), end: copyOf(reader.lengthPrefixed()) })
   return {
     fileId,
     level,
@@ -67,7 +75,8 @@ export const readTableMeta = (reader: ByteReader): TableMeta => {
     deleteCount,
     rangeTombstoneCount,
     root,
-    valueRefs
+    valueRefs,
+    ...(deletedRanges.length === 0 ? {} : { deletedRanges })
   }
 }
 

@@ -8,6 +8,8 @@ export type FileKind = (typeof FileKind)[keyof typeof FileKind]
 export const currentFileName = "CURRENT"
 /** The next `CURRENT`, before it is renamed. */
 export const currentTemporaryFileName = "CURRENT.tmp"
+/** The `CURRENT` of a checkpoint that is being made: where it stands, no database is opened and none is begun. */
+export const checkpointFileName = "CURRENT.checkpoint"
 /** Held by the process that has the database open for writing. */
 export const lockFileName = "LOCK"
 /** Who holds the lock, for messages only. */

@@ -26,6 +26,7 @@ import {
   writeDouble
 } from "./MemtableArena.ts"
 import { MemtableReader } from "./MemtableReader.ts"
+import { TombstoneRuns } from "./TombstoneRuns.ts"
 
 export { entryBytes, memtableHeaderBytes }
 
@@ -63,6 +64,9 @@ export class Memtable extends MemtableReader {
   #entries = 0
   #tombstones = 0
   #highest = 0
+  /** Ranges that count as written although they are not; made when the first one comes. */
+  #conflicts: TombstoneRuns | undefined = undefined
+  #highestConflict = 0
   readonly #markSequences: Array<number> = []
   readonly #markEntries: Array<number> = []
 
@@ -92,7 +96,12 @@ export class Memtable extends MemtableReader {
   }
 
   override get memoryBytes(): number {
-    return super.memoryBytes + this.#slots.byteLength + this.#markEntries.length * 16
+    return super.memoryBytes + this.#slots.byteLength + this.#markEntries.length * 16 + (this.#conflicts?.memoryBytes ?? 0)
+  }
+
+  /** Who reads at this sequence or after it need not be validated against this memtable. */
+  get validationSequence(): number {
+    return Math.max(this.#highest, this.#highestConflict)
   }
 
   /** Distinct keys of point entries. */
@@ -192,27 +201,47 @@ export class Memtable extends MemtableReader {
     return entry
   }
 
-  /** The sequence of the newest write of the key, a range tombstone over it included; 0 = none. What validation of a point read asks. */
-  newestSequenceOf(keyspace: number, hash: number, key: Uint8Array, keyStart: number, keyEnd: number): number {
-    const entry = this.#slots[this.#slotOf(keyspace, hash, key, keyStart, keyEnd) + 1]!
-    const sequence = entry === 0 ? 0 : this.sequenceOf(entry)
-    return Math.max(sequence, this.coveringTombstone(keyspace, key, keyStart, keyEnd, sequenceMax))
+  /**
+   * Counts [start, end) as written at `sequence`, for validation only: no read looks here. Nothing of it is in the arena, so it needs no room, and ends with the memtable. Keeps
+   * the arrays. Sequences must not descend.
+   */
+  addConflictRange(keyspace: number, start: Uint8Array, end: Uint8Array, sequence: number): void {
+    this.#conflicts ??= new TombstoneRuns()
+    this.#conflicts.add({ keyspace, start, end, sequence })
+    this.#highestConflict = sequence
+  }
+
+  /**
+   * The sequence > `above` of the newest write of the key, a range tombstone over it included; 0 = none. What validation of a point read asks. `expire` records do not count:
+   * they change nothing for whoever looks at the time.
+   */
+  newestSequenceOf(keyspace: number, hash: number, key: Uint8Array, keyStart: number, keyEnd: number, above: number): number {
+    let newest = 0
+    if (this.#highest > above) {
+      let entry = this.#slots[this.#slotOf(keyspace, hash, key, keyStart, keyEnd) + 1]!
+      while (entry !== 0 && this.kindOf(entry) === Kind.expire) entry = this.words[entry]!
+      newest = entry === 0 ? 0 : this.sequenceOf(entry)
+      if (this.#tombstones > 0) newest = Math.max(newest, this.coveringTombstone(keyspace, key, keyStart, keyEnd, sequenceMax))
+    }
+    if (this.#highestConflict > above) newest = Math.max(newest, this.#conflicts!.covering(keyspace, key, keyStart, keyEnd, sequenceMax))
+    return newest > above ? newest : 0
   }
 
   /**
    * The highest sequence > `above` of any write in [start, end) (`end` undefined: to the end of the keyspace), range tombstones that overlap it
-   * included; 0 = none. What validation of a range read asks.
+   * included; 0 = none. What validation of a range read asks. `expire` records do not count.
    *
    * **Details** Costs nothing where nothing is newer than `above`; where little is, only that is looked at; else the range is walked.
    */
   maxSequenceInRange(keyspace: number, start: Uint8Array, end: Uint8Array | undefined, above: number): number {
-    if (this.#highest <= above) return 0
+    const conflict = this.#highestConflict > above ? this.#conflicts!.newestOverlapping(keyspace, start, end, above) : 0
+    if (this.#highest <= above) return conflict
     const tombstone = this.#tombstones === 0 ? 0 : this.rangeTombstones.newestOverlapping(keyspace, start, end, above)
     const mark = this.#lastMarkAtMost(above)
     const newer = this.#entries - mark * markEntries
     const point =
       newer <= arrivalWalkMax ? this.#newestByArrival(keyspace, start, end, above, mark) : this.#newestInOrder(keyspace, start, end, above)
-    return Math.max(point, tombstone)
+    return Math.max(point, tombstone, conflict)
   }
 
   /** Adds everything with a sequence ≤ `maxSequence` to `target`, which must have room for it, and must not hold anything newer. */
@@ -360,7 +389,8 @@ export class Memtable extends MemtableReader {
     for (let entry = this.#markEntries[mark] ?? this.#used; entry < this.#used; entry = this.following(entry)) {
       const sequence = this.sequenceOf(entry)
       // Sequences ascend: a later hit is a higher one. The newest version sorts first, so `sequenceMax` is before every version of a key.
-      if (sequence <= above || this.kindOf(entry) === Kind.rangeDelete) continue
+      const kind = this.kindOf(entry)
+      if (sequence <= above || kind === Kind.rangeDelete || kind === Kind.expire) continue
       if (this.compareTo(entry, keyspace, start, 0, start.length, sequenceMax) < 0) continue
       if (end === undefined ? this.keyspaceOf(entry) !== keyspace : this.compareTo(entry, keyspace, end, 0, end.length, sequenceMax) >= 0) continue
       newest = sequence
@@ -373,7 +403,7 @@ export class Memtable extends MemtableReader {
     const cursor = this.cursor()
     for (cursor.seek(keyspace, start, sequenceMax); cursor.state === CursorState.atEntry; cursor.next()) {
       if (end === undefined ? cursor.keyspace !== keyspace : this.compareTo(cursor.entry, keyspace, end, 0, end.length, sequenceMax) >= 0) break
-      if (cursor.sequence > newest) newest = cursor.sequence
+      if (cursor.sequence > newest && cursor.kind !== Kind.expire) newest = cursor.sequence
       if (newest === this.#highest) break
     }
     return newest > above ? newest : 0

@@ -64,10 +64,24 @@ export interface Options {
   readonly levelBytesBase?: number | undefined
   /** How many times larger each level is than the one above. Default 10; 2 to 100. */
   readonly levelBytesFactor?: number | undefined
+  /** What is kept of the past. Default: what recovery needs, and no history. */
+  readonly retention?: Retention | undefined
+  /** Memory kept only to validate open transactions; older ones then fail with `TransactionTooOld`. Default 64 MiB; 1 MiB to 1 GiB. */
+  readonly validationBytes?: number | undefined
   /** Snapshots and transactions open at once. Default 10,000; 1 to 1,000,000. */
   readonly maxTransactions?: number | undefined
   /** How long a snapshot stays readable; afterwards its reads fail with `SnapshotExpired`. Default 10 minutes; 1 ms to 365 days. A number is milliseconds. */
   readonly snapshotLease?: Duration.Input | undefined
+}
+
+/** How far back the past is kept. Durations may be numbers of milliseconds. */
+export interface Retention {
+  /** For `at` and `history`: older versions stay readable for so long. Default 0. */
+  readonly history?: Duration.Input | "unlimited" | undefined
+  /** For `changes`: log segments are kept for so long after they were needed for recovery. Default 0. */
+  readonly log?: Duration.Input | "unlimited" | undefined
+  /** How much of the log named cursors and slow readers may pin together. Default 1 GiB. */
+  readonly cursorBytes?: number | undefined
 }
 
 /** For `layerConfig`: `Options` with each option, or all of them, read from configuration. */
@@ -101,6 +115,9 @@ export interface ResolvedOptions {
   readonly levelBytesFactor: number
   readonly maxTransactions: number
   readonly snapshotLeaseMs: number
+  /** `Infinity` for "unlimited". */
+  readonly retention: { readonly historyMs: number; readonly logMs: number; readonly cursorBytes: number }
+  readonly validationBytes: number
 }
 
 interface Spec<A> {
@@ -125,7 +142,33 @@ const oneOf = <const A extends ReadonlyArray<string>>(literals: A, fallback: A[n
 const leaseMsMax = Duration.toMillis(Duration.days(365))
 
 const toMs = (input: unknown): number =>
-  Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  // NaN would count as no time at all.
+  typeof input === "number" && Number.isNaN(input)
+    ? Number.NaN
+    : Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+
+const duration = 'a duration (a number of milliseconds, "5 minutes", a Duration)'
+
+/** The problems of `retention`, and what it says where it has none. */
+const readRetention = (given: unknown): { readonly problems: ReadonlyArray<string>; readonly retention: ResolvedOptions["retention"] } => {
+  const problems: Array<string> = []
+  const retention = { historyMs: 0, logMs: 0, cursorBytes: gib }
+  if (given === undefined) return { problems, retention }
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    return { problems: [`retention must be an object such as { history: "1 day" }, found ${show(given)}`], retention }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    if (name === "history" || name === "log") {
+      const ms = value === "unlimited" ? Infinity : toMs(value)
+      if (ms >= 0) retention[name === "history" ? "historyMs" : "logMs"] = ms
+      else problems.push(`retention.${name} must be ${duration}, or "unlimited", found ${show(value)}`)
+    } else if (name === "cursorBytes") {
+      if (typeof value === "number" && Number.isInteger(value) && value >= mib && value <= 1024 * gib) retention.cursorBytes = value
+      else problems.push(`retention.cursorBytes must be a whole number from ${mib} to ${1024 * gib}, found ${show(value)}`)
+    } else problems.push(`"retention.${name}" is not an option; the options are history, log, cursorBytes`)
+  }
+  return { problems, retention }
+}
 
 const isLease = Schema.makeFilter((input: unknown) => {
   const ms = toMs(input)
@@ -156,6 +199,8 @@ export const optionSpecs = {
   levelBytesBase: integer(64 * kib, 1024 * gib, 64 * mib),
   levelBytesFactor: integer(2, 100, 10),
   maxTransactions: integer(1, 1_000_000, 10_000),
+  retention: spec(Schema.Unknown, 'an object such as { history: "1 day" }', undefined as unknown),
+  validationBytes: integer(mib, gib, 64 * mib),
   snapshotLease: spec(
     Schema.Unknown.check(isLease),
     'a duration from 1 millisecond to 365 days (a number of milliseconds, "5 minutes", a Duration)',
@@ -198,6 +243,8 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
   const at = optionSpecs
   const cacheBytes = read("cacheBytes", at.cacheBytes, at.cacheBytes.default!)
   const valueBytesMax = read("valueBytesMax", at.valueBytesMax, at.valueBytesMax.default!)
+  const kept = readRetention(given["retention"])
+  problems.push(...kept.problems)
   const resolved: ResolvedOptions = {
     path: read("path", at.path, ""),
     durability: read("durability", at.durability, at.durability.default!),
@@ -221,6 +268,8 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
     levelBytesBase: read("levelBytesBase", at.levelBytesBase, at.levelBytesBase.default!),
     levelBytesFactor: read("levelBytesFactor", at.levelBytesFactor, at.levelBytesFactor.default!),
     maxTransactions: read("maxTransactions", at.maxTransactions, at.maxTransactions.default!),
+    retention: kept.retention,
+    validationBytes: read("validationBytes", at.validationBytes, at.validationBytes.default!),
     snapshotLeaseMs: toMs(read("snapshotLease", at.snapshotLease, at.snapshotLease.default))
   }
   const atMost = (small: keyof ResolvedOptions, large: keyof ResolvedOptions): void => {

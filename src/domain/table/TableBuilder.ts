@@ -2,6 +2,7 @@
  * Writes a table file from entries in internal order: pure, buffers out. docs/format/table.md.
  */
 import { compareBytes, compareRanges } from "../keys/compareBytes.ts"
+import { deletedRangesOf } from "../compaction/deletedRanges.ts"
 import type { KeyPlace } from "../compaction/KeySpan.ts"
 import { keyHash } from "../keys/keyHash.ts"
 import { keyspaceSeed } from "../keys/keyspaceSeed.ts"
@@ -231,6 +232,7 @@ export class TableBuilder {
     this.#output.append(encodeTableFooter(crc32, { uuid, fileId, root }))
     const { smallest, largest, smallestSequence, largestSequence, entryCount, deleteCount, rangeTombstoneCount, valueRefs } = properties
     const position = this.#output.takenPosition
+    const deletedRanges = deletedRangesOf(this.#tombstones)
     const meta: TableMeta | undefined =
       smallest === undefined || largest === undefined
         ? undefined
@@ -246,7 +248,8 @@ export class TableBuilder {
             deleteCount,
             rangeTombstoneCount,
             root,
-            valueRefs
+            valueRefs,
+            ...(deletedRanges.length === 0 ? {} : { deletedRanges })
           }
     return { buffers: this.takeOutput(), position, root, properties, meta }
   }

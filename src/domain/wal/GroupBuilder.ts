@@ -27,8 +27,8 @@ const noBytes = new Uint8Array(0)
 const loopCopyBytesMax = 40
 /** What a group keeps of a buffer that one huge transaction made grow. */
 const retainedBytesMax = 8 * 1024 * 1024
-/** Kind and flags, keyspace, two lengths, expiry and version at their longest. */
-const operationOverheadBytesMax = 1 + 5 * varintBytesMax
+/** Kind and flags, keyspace, three lengths, expiry and version at their longest. */
+const operationOverheadBytesMax = 1 + 6 * varintBytesMax
 
 /**
  * Builds one group of the log at a time, in one buffer that it owns and that grows: the encoding of a transaction is the one in the group, nothing is
@@ -46,6 +46,8 @@ export class GroupBuilder {
   readonly #initialBytes: number
   #bytes: Uint8Array
   #end = groupHeaderBytes
+  /** Commit time of the transaction begun last, in ms. */
+  lastCommitMs = 0
   /** Where the open transaction starts; -1 between transactions. */
   #start = -1
   #transactions = 0
@@ -69,6 +71,7 @@ export class GroupBuilder {
   /** Opens a transaction. `commitTimeMs` is engine time, `annotation` opaque bytes for the change feed (copied; empty is none). */
   beginTransaction(commitTimeMs: number, annotation: Uint8Array = noBytes): void {
     if (this.#start !== -1) throw new Error("a transaction is open")
+    this.lastCommitMs = commitTimeMs
     this.#reserve(4 + 1 + 2 * varintBytesMax + annotation.length)
     this.#start = this.#end
     const bytes = this.#bytes
@@ -81,36 +84,50 @@ export class GroupBuilder {
     this.#end = at
   }
 
-  /** `expiresAt` is engine time in ms; 0: never. Key and value are copied. */
-  put(keyspace: number, key: Uint8Array, value: Uint8Array, expiresAt = 0): void {
-    this.#open(key.length + value.length)
-    const bytes = this.#bytes
-    let at = this.#end
-    bytes[at++] = expiresAt === 0 ? Kind.put : Kind.put | OperationFlag.expiresAt
-    at = writeVarint(bytes, at, keyspace)
-    at = writeVarint(bytes, at, key.length)
-    at = copy(bytes, at, key)
-    if (expiresAt !== 0) at = writeVarint(bytes, at, expiresAt)
-    at = writeVarint(bytes, at, value.length)
-    this.#end = copy(bytes, at, value)
+  /** `expiresAt` is engine time in whole ms; 0: never. `annotation` is the atomic operation that this is the result of. All bytes are copied. */
+  put(keyspace: number, key: Uint8Array, value: Uint8Array, expiresAt = 0, annotation: Uint8Array = noBytes): void {
+    this.putRange(keyspace, key, 0, key.length, value, 0, value.length, expiresAt, annotation)
   }
 
-  /** `put` of ranges of larger arrays: what a batch of a thousand keys in one array calls, without a view per key. Never expires. */
-  putRange(keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number, value: Uint8Array, valueStart: number, valueEnd: number): void {
-    this.#open(keyEnd - keyStart + valueEnd - valueStart)
+  /** `put` of ranges of larger arrays: what a batch of a thousand keys in one array calls, without a view per key. */
+  putRange(
+    keyspace: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    expiresAt = 0,
+    annotation: Uint8Array = noBytes
+  ): void {
+    this.#open(keyEnd - keyStart + valueEnd - valueStart + annotation.length)
     const bytes = this.#bytes
-    let at = this.#end
-    bytes[at++] = Kind.put
-    at = writeVarint(bytes, at, keyspace)
+    const flagsAt = this.#end
+    bytes[flagsAt] = Kind.put
+    let at = writeVarint(bytes, flagsAt + 1, keyspace)
     at = writeVarint(bytes, at, keyEnd - keyStart)
     at = copyRange(bytes, at, key, keyStart, keyEnd)
+    if (expiresAt !== 0) {
+      bytes[flagsAt]! |= OperationFlag.expiresAt
+      at = writeVarint(bytes, at, expiresAt)
+    }
+    if (annotation.length > 0) {
+      bytes[flagsAt]! |= OperationFlag.annotation
+      at = copy(bytes, writeVarint(bytes, at, annotation.length), annotation)
+    }
     at = writeVarint(bytes, at, valueEnd - valueStart)
     this.#end = copyRange(bytes, at, value, valueStart, valueEnd)
   }
 
-  delete(keyspace: number, key: Uint8Array): void {
-    this.#open(key.length)
-    this.#end = this.#key(Kind.delete, keyspace, key)
+  /** `annotation` as in `put`. */
+  delete(keyspace: number, key: Uint8Array, annotation: Uint8Array = noBytes): void {
+    this.#open(key.length + annotation.length)
+    if (annotation.length === 0) this.#end = this.#key(Kind.delete, keyspace, key)
+    else {
+      const at = writeVarint(this.#bytes, this.#key(Kind.delete | OperationFlag.annotation, keyspace, key), annotation.length)
+      this.#end = copy(this.#bytes, at, annotation)
+    }
   }
 
   /** Deletes the keys in [start, end). */

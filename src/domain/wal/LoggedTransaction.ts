@@ -12,8 +12,8 @@ import { groupHeaderBytes } from "./GroupHeader.ts"
  *
  *     transaction  length u32 of what follows | flags u8 | commit time varint | [annotation: length varint, bytes] | operation*
  *     operation    kind and flags u8 | keyspace varint | key: length varint, bytes | rest by kind
- *     put          [expiresAt varint] | value: length varint, bytes
- *     delete
+ *     put          [expiresAt varint] | [annotation: length varint, bytes] | value: length varint, bytes
+ *     delete       [annotation: length varint, bytes]
  *     rangeDelete  end: length varint, bytes
  *     expire       expiresAt varint | version varint
  */
@@ -24,10 +24,17 @@ export interface LoggedTransaction {
   readonly operations: ReadonlyArray<LoggedOperation>
 }
 
-/** Bytes are views of the payload. */
+/** Bytes are views of the payload. The annotation of an operation is the atomic operation it is the result of: see `domain/transaction/atomic.ts`. */
 export type LoggedOperation =
-  | { readonly type: "put"; readonly keyspace: number; readonly key: Uint8Array; readonly value: Uint8Array; readonly expiresAt: number }
-  | { readonly type: "delete"; readonly keyspace: number; readonly key: Uint8Array }
+  | {
+      readonly type: "put"
+      readonly keyspace: number
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly expiresAt: number
+      readonly annotation: Uint8Array | undefined
+    }
+  | { readonly type: "delete"; readonly keyspace: number; readonly key: Uint8Array; readonly annotation: Uint8Array | undefined }
   /** Deletes the keys in [start, end). */
   | { readonly type: "rangeDelete"; readonly keyspace: number; readonly start: Uint8Array; readonly end: Uint8Array }
   /** `version` is the sequence of the version that expired. */
@@ -43,7 +50,7 @@ export const TransactionFlag = {
 /** The kind takes the low four bits. Stored: never renumber, never reuse. */
 export const OperationFlag = {
   expiresAt: 0x10,
-  /** Reserved: the atomic operation this one is the result of. */
+  /** On puts and deletes: the atomic operation this one is the result of. */
   annotation: 0x20,
   /** Reserved: the value this operation replaced. */
   beforeImage: 0x40
@@ -52,12 +59,22 @@ const kindMask = 0x0f
 
 /**
  * Receives the operations of verified transactions in order, as ranges of one array, so that nothing is allocated per operation. `begin` opens each
- * transaction; its annotation is empty where start equals end.
+ * transaction. Where the start of an annotation equals its end there is none.
  */
 export interface TransactionVisitor {
   begin(sequence: number, commitTimeMs: number, bytes: Uint8Array, annotationStart: number, annotationEnd: number): void
-  put(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, valueEnd: number, expiresAt: number): void
-  delete(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number): void
+  put(
+    keyspace: number,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    valueStart: number,
+    valueEnd: number,
+    expiresAt: number,
+    annotationStart: number,
+    annotationEnd: number
+  ): void
+  delete(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, annotationStart: number, annotationEnd: number): void
   /** Deletes the keys in [bytes[startStart, startEnd), bytes[endStart, endEnd)). */
   rangeDelete(keyspace: number, bytes: Uint8Array, startStart: number, startEnd: number, endStart: number, endEnd: number): void
   expire(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, expiresAt: number, version: number): void
@@ -138,22 +155,38 @@ const visitTransaction = (
     const keyEnd = fieldEnd(keyStart, keyLength, end)
     switch (kindAndFlags) {
       case Kind.put:
-      case Kind.put | OperationFlag.expiresAt: {
+      case Kind.put | OperationFlag.expiresAt:
+      case Kind.put | OperationFlag.annotation:
+      case Kind.put | OperationFlag.expiresAt | OperationFlag.annotation: {
         let expiresAt = 0
         at = keyEnd
-        if (kindAndFlags !== Kind.put) {
+        if ((kindAndFlags & OperationFlag.expiresAt) !== 0) {
           expiresAt = readVarint(bytes, at, end)
           at = varintEnd()
         }
+        let ownStart = at
+        if ((kindAndFlags & OperationFlag.annotation) !== 0) {
+          const length = readVarint(bytes, at, end)
+          ownStart = varintEnd()
+          at = fieldEnd(ownStart, length, end)
+        }
+        const ownEnd = at
         const valueLength = readVarint(bytes, at, end)
         const valueStart = varintEnd()
         at = fieldEnd(valueStart, valueLength, end)
-        visitor.put(keyspace, bytes, keyStart, keyEnd, valueStart, at, expiresAt)
+        visitor.put(keyspace, bytes, keyStart, keyEnd, valueStart, at, expiresAt, ownStart, ownEnd)
         break
       }
       case Kind.delete: {
         at = keyEnd
-        visitor.delete(keyspace, bytes, keyStart, keyEnd)
+        visitor.delete(keyspace, bytes, keyStart, keyEnd, at, at)
+        break
+      }
+      case Kind.delete | OperationFlag.annotation: {
+        const length = readVarint(bytes, keyEnd, end)
+        const ownStart = varintEnd()
+        at = fieldEnd(ownStart, length, end)
+        visitor.delete(keyspace, bytes, keyStart, keyEnd, ownStart, at)
         break
       }
       case Kind.rangeDelete: {
@@ -183,6 +216,8 @@ const visitTransaction = (
   return end
 }
 
+const viewOf = (bytes: Uint8Array, start: number, end: number): Uint8Array | undefined => (start === end ? undefined : bytes.subarray(start, end))
+
 /** The transactions of a verified group as objects, for the change feed and for dumps: see {@link visitTransactions} for what it throws. */
 export const decodeTransactions = (group: VerifiedGroup, codecs: Codecs = noCodecs): Array<LoggedTransaction> => {
   const transactions: Array<LoggedTransaction> = []
@@ -192,14 +227,26 @@ export const decodeTransactions = (group: VerifiedGroup, codecs: Codecs = noCode
     {
       begin(sequence, commitTimeMs, bytes, annotationStart, annotationEnd) {
         operations = []
-        const annotation = annotationStart === annotationEnd ? undefined : bytes.subarray(annotationStart, annotationEnd)
-        transactions.push({ sequence, commitTimeMs, annotation, operations })
+        transactions.push({ sequence, commitTimeMs, annotation: viewOf(bytes, annotationStart, annotationEnd), operations })
       },
-      put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt) {
-        operations.push({ type: "put", keyspace, key: bytes.subarray(keyStart, keyEnd), value: bytes.subarray(valueStart, valueEnd), expiresAt })
+      put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt, annotationStart, annotationEnd) {
+        const annotation = viewOf(bytes, annotationStart, annotationEnd)
+        operations.push({
+          type: "put",
+          keyspace,
+          key: bytes.subarray(keyStart, keyEnd),
+          value: bytes.subarray(valueStart, valueEnd),
+          expiresAt,
+          annotation
+        })
       },
-      delete(keyspace, bytes, keyStart, keyEnd) {
-        operations.push({ type: "delete", keyspace, key: bytes.subarray(keyStart, keyEnd) })
+      delete(keyspace, bytes, keyStart, keyEnd, annotationStart, annotationEnd) {
+        operations.push({
+          type: "delete",
+          keyspace,
+          key: bytes.subarray(keyStart, keyEnd),
+          annotation: viewOf(bytes, annotationStart, annotationEnd)
+        })
       },
       rangeDelete(keyspace, bytes, startStart, startEnd, endStart, endEnd) {
         operations.push({ type: "rangeDelete", keyspace, start: bytes.subarray(startStart, startEnd), end: bytes.subarray(endStart, endEnd) })

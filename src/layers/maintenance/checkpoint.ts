@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 import { fromFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
 import { IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
-import { currentFileName, currentTemporaryFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
+import { checkpointFileName, currentFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
 import { encodeManifest } from "../../domain/manifest/manifestFile.ts"
 import { fileIdBlock, type ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { Disk } from "../../services/Disk.ts"
@@ -48,20 +48,22 @@ export const makeCheckpoint = (
     // Cut short, it leaves nothing: a second try would meet what the first one made.
     yield* Effect.addFinalizer((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path))))
 
-    let bytes = 0
-    let highest = 0
     const files: Array<{ readonly kind: FileKind; readonly id: number; readonly bytes: number }> = [
       ...Array.from(state.valueFiles.values(), (file) => ({ kind: "values" as const, id: file.fileId, bytes: file.fileBytes })),
       ...Array.from(state.tables.values(), (table) => ({ kind: "table" as const, id: table.fileId, bytes: table.fileBytes }))
     ]
+    const manifestId = files.reduce((highest, file) => Math.max(highest, file.id), 0) + 1
+    // First, and for good: a crash may leave any part of what follows, and a directory with a manifest alone would be taken for an empty one, in which a new database may begin.
+    yield* write(disk, `${path}/${checkpointFileName}`, encodeCurrent(crc32, manifestId))
+    yield* disk.syncDirectory(path)
+
+    let bytes = 0
     for (const file of files) {
       const name = fileName(file.kind, file.id)
       yield* link(disk, `${directory}/${name}`, `${path}/${name}`, file.bytes)
       bytes += file.bytes
-      highest = Math.max(highest, file.id)
     }
 
-    const manifestId = highest + 1
     const copy: ManifestState = {
       ...state,
       lineageId: entropy.bytes(16),
@@ -72,10 +74,9 @@ export const makeCheckpoint = (
     }
     const encoded = encodeManifest(crc32, manifestId, copy)
     yield* write(disk, `${path}/${fileName("manifest", manifestId)}`, encoded.bytes)
-    yield* write(disk, `${path}/${currentTemporaryFileName}`, encodeCurrent(crc32, manifestId))
     yield* disk.syncDirectory(path)
     // Until here the directory is no database: a checkpoint cut short cannot be mistaken for one.
-    yield* disk.rename(`${path}/${currentTemporaryFileName}`, `${path}/${currentFileName}`)
+    yield* disk.rename(`${path}/${checkpointFileName}`, `${path}/${currentFileName}`)
     yield* disk.syncDirectory(path)
     return { path, sequence: state.flushedThrough.sequence, files: files.length + 2, bytes: bytes + encoded.bytes.length }
   }).pipe(
@@ -85,7 +86,12 @@ export const makeCheckpoint = (
 
 const removeQuietly = (disk: Disk["Service"], path: string): void => {
   try {
-    for (const name of disk.sync.list(path)) disk.sync.remove(`${path}/${name}`)
+    const names = disk.sync.list(path)
+    const isMark = (name: string) => name === checkpointFileName || name === currentFileName
+    for (const name of names) if (!isMark(name)) disk.sync.remove(`${path}/${name}`)
+    // What says that this is no directory to begin a database in goes after all the rest has.
+    disk.sync.syncDirectory(path)
+    for (const name of names) if (isMark(name)) disk.sync.remove(`${path}/${name}`)
     disk.sync.remove(path)
   } catch (cause) {
     // What stays is in nobody's way but that of a second checkpoint to this path, which says so.

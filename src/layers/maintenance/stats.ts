@@ -7,6 +7,7 @@ import type { Manifest } from "../../services/Manifest.ts"
 import type { Memtables } from "../../services/Memtables.ts"
 import type { Recovery } from "../../services/Recovery.ts"
 import type { Tables } from "../../services/Tables.ts"
+import type { TransactionStats } from "../../services/Transaction.ts"
 import type { TransactionManager } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
 import type { Wal } from "../../services/Wal.ts"
@@ -23,11 +24,12 @@ export const makeStats =
     readonly recovery: Recovery["Service"]
     readonly tables: Tables["Service"]
     readonly transactions: TransactionManager["Service"]
+    readonly transactionStats: () => TransactionStats
     readonly valueCache: ValueCache["Service"]
     readonly wal: Wal["Service"]
   }) =>
   (): DatabaseStats => {
-    const { blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, valueCache, wal } = parts
+    const { blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, transactionStats, valueCache, wal } = parts
     const state = manifest.state()
     const flushes = flusher.stats()
     const compactions = compactor.stats()
@@ -69,6 +71,7 @@ export const makeStats =
       compactions,
       writeAmplification: userBytes === 0 ? 0 : (commits.logBytes + flushes.bytes + compactions.bytesWritten) / userBytes,
       stalls: transactions.stalls(),
+      transactions: transactionStats(),
       snapshots: transactions.snapshots(),
       recovery: recovery.report
     }

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
 import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
@@ -7,7 +8,9 @@ import {
   DatabaseClosed,
   DatabaseReadOnly,
   fromReadFailure,
+  HistoryGone,
   InvalidKeyspaceName,
+  InvalidOptions,
   KeyspaceDropped,
   KeyspaceNotFound,
   NotADatabase,
@@ -17,26 +20,45 @@ import {
 } from "../../domain/errors.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
-import type { Memtable } from "../../domain/memtable/Memtable.ts"
-import type { Catalog } from "../../services/Catalog.ts"
+import { keyspaceHistoryMs } from "../../domain/options/keyspaceOptions.ts"
 import { Database, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
+import type { TransactionStats } from "../../services/Transaction.ts"
 import { Disk } from "../../services/Disk.ts"
 import { EngineClock } from "../../services/EngineClock.ts"
 import { EngineOptions } from "../../services/EngineOptions.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { Version } from "../../services/Tables.ts"
 import * as CatalogLayer from "../Catalog.ts"
+import { checkMoment, historyError, momentOf, oldestOf, resolveMoment } from "../history/moment.ts"
+import { makeVersions } from "../history/makeVersions.ts"
+import { pastSnapshot } from "../history/pastSnapshot.ts"
 import { keyspaceNameBytes } from "../keyspaceNames.ts"
-import { verifyVersion } from "../maintenance/verifyVersion.ts"
+import { verifyAsReader } from "../maintenance/verifyVersion.ts"
 import { makeReads, type ReadParts, readError, type ReadTarget } from "../reading/makeReads.ts"
 import { PointReader } from "../reading/PointReader.ts"
 import type { View } from "../reading/View.ts"
 import { openError } from "../Recovery.ts"
 import { SnapshotLeases } from "../SnapshotLeases.ts"
 import { makeTables } from "../Tables.ts"
-import { NoDatabase, openReadOnly } from "./openReadOnly.ts"
+import { readMarks, timeOf } from "../Timeline.ts"
+import { NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
 
 const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
+
+/** A reader has none. */
+const noTransactions: TransactionStats = {
+  open: 0,
+  oldestAgeMs: undefined,
+  committed: 0,
+  readOnly: 0,
+  rolledBack: 0,
+  conflicts: 0,
+  retries: 0,
+  abandoned: 0,
+  locksHeld: 0,
+  locksWaiting: 0,
+  validationBytes: 0
+}
 
 const make = Effect.gen(function* () {
   const disk = yield* Disk
@@ -77,10 +99,18 @@ const make = Effect.gen(function* () {
     )
   )
 
-  const readCatalog = (version: Version, memtables: ReadonlyArray<Memtable>, sequence: number): Catalog["Service"] =>
-    CatalogLayer.make(directory, CatalogLayer.readRows(tables, { memtables, version, sequence, timeMs: 0 }))
-  let catalog = yield* Effect.try({
-    try: () => readCatalog(tables.current(), opened.memtables, opened.sequence),
+  /** What is known of keyspaces and times, as of what was read last. */
+  const readProjections = (version: Version, { memtables, sequence, state }: ReadOnlyState) => {
+    clock.raise(state.engineTimeMs)
+    const view: View = { memtables, version, sequence, timeMs: 0 }
+    return {
+      catalog: CatalogLayer.make(directory, CatalogLayer.readRows(tables, view)),
+      marks: readMarks(directory, tables, view),
+      readMs: clock.nowMs()
+    }
+  }
+  let projections = yield* Effect.try({
+    try: () => readProjections(tables.current(), opened),
     catch: (cause) => openError(directory, cause)
   })
 
@@ -118,7 +148,7 @@ const make = Effect.gen(function* () {
     keyspace,
     check: () => {
       checkOpen()
-      if (!catalog.exists(keyspace)) throw new KeyspaceDropped({ name })
+      if (!projections.catalog.exists(keyspace)) throw new KeyspaceDropped({ name })
     },
     view: () => present,
     lease: (onEnd, brief) => leases.open(opened.sequence, onEnd, brief)
@@ -161,7 +191,7 @@ const make = Effect.gen(function* () {
         }),
         (held) => Effect.sync(held.lease.release)
       )
-      const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
+      const names = new Map(projections.catalog.names().map((entry) => [entry.name, entry.id]))
       const { reads, unsafe } = makeReads(parts, past(keyspace, lease, view))
       const snapshot: Snapshot = {
         ...reads,
@@ -177,9 +207,68 @@ const make = Effect.gen(function* () {
       return snapshot
     })
 
+  const atOf =
+    (keyspace: number, name: string): Operations["at"] =>
+    (given) =>
+      Effect.gen(function* () {
+        const held = yield* Effect.acquireRelease(
+          Effect.suspend(() => {
+            try {
+              checkOpen()
+              const { catalog, marks, readMs } = projections
+              const { historyFrom } = opened.state
+              const newest = opened.sequence
+              const oldest = oldestOf(historyFrom, keyspace)
+              const { sequence, timeMs } = resolveMoment(momentOf(given), {
+                timeline: { sequenceBefore: (second, last) => marks.sequenceBefore(second, last), timeOf: (at) => timeOf(marks, at) },
+                // What the writer has committed since is not known here.
+                nowMs: () => readMs,
+                lastSequence: () => newest,
+                oldest: () => oldest
+              })
+              checkMoment({ name, sequence, newest, oldest, droppedAt: catalog.droppedIds().get(keyspace) })
+              const version = tables.current()
+              const lease = leases.open(sequence, () => tables.unpin(version))
+              tables.pin()
+              const view: View = { memtables: opened.memtables, version, sequence, timeMs }
+              return Effect.succeed({ historyFrom, lease, view })
+            } catch (cause) {
+              return Effect.fail(historyError(cause))
+            }
+          }),
+          ({ lease }) => Effect.sync(lease.release)
+        )
+        const { historyFrom, lease, view } = held
+        return pastSnapshot(
+          keyspace,
+          lease.sequence,
+          (id) => makeReads(parts, past(id, lease, view)),
+          (id) => oldestOf(historyFrom, id)
+        )
+      })
+
+  const histories = makeVersions({
+    reads: parts,
+    catalog: { exists: (id) => projections.catalog.exists(id) },
+    retention: { historyFrom: () => opened.state.historyFrom },
+    transactions: { snapshot: (onEnd) => leases.open(opened.sequence, onEnd) },
+    checkOpen,
+    viewOf: () => ({ memtables: opened.memtables, version: tables.current(), sequence: opened.sequence, timeMs: 0 })
+  })
+
   const operationsOf = (keyspace: number, name: string): Operations => {
     const { reads, unsafe } = makeReads(parts, latest(keyspace, name))
-    return { ...reads, unsafe, put: () => refused, delete: () => refused, write: () => refused, snapshot: snapshotOf(keyspace, name) }
+    return {
+      ...reads,
+      unsafe,
+      put: () => refused,
+      delete: () => refused,
+      write: () => refused,
+      snapshot: snapshotOf(keyspace, name),
+      at: atOf(keyspace, name),
+      history: histories(keyspace, name),
+      watch: () => Stream.fail(new HistoryGone({ sequence: opened.sequence + 1, oldestSequence: opened.sequence + 1 }))
+    }
   }
 
   const stats = (): DatabaseStats => {
@@ -223,6 +312,7 @@ const make = Effect.gen(function* () {
       compactions: { count: 0, running: 0, trivialMoves: 0, bytesRead: 0, bytesWritten: 0 },
       writeAmplification: 0,
       stalls: { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 },
+      transactions: noTransactions,
       snapshots: open,
       recovery: {
         replayedTransactions: opened.replayedTransactions,
@@ -244,23 +334,35 @@ const make = Effect.gen(function* () {
 
   return Database.of({
     ...operationsOf(defaultKeyspace, "default"),
-    keyspace: (name) =>
-      Effect.suspend((): Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound> => {
+    keyspace: (name, given) =>
+      Effect.suspend((): Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | InvalidOptions | DatabaseReadOnly> => {
+        let historyMs: number | undefined
         try {
           keyspaceNameBytes(name)
+          historyMs = keyspaceHistoryMs(given)
         } catch (cause) {
-          if (cause instanceof InvalidKeyspaceName) return Effect.fail(cause)
+          if (cause instanceof InvalidKeyspaceName || cause instanceof InvalidOptions) return Effect.fail(cause)
           throw cause
         }
+        const { catalog } = projections
         const id = catalog.idOf(name)
         if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
+        // With other options it would be configured anew.
+        if (historyMs !== undefined && historyMs !== catalog.ownHistoryMs(id)) return refused
         const keyspace: Keyspace = { name, ...operationsOf(id, name) }
         return Effect.succeed(keyspace)
       }),
+    transaction: () => refused,
+    begin: () => refused,
+    changes: (wanted) => Stream.fail(new HistoryGone({ sequence: wanted?.from ?? opened.sequence + 1, oldestSequence: opened.sequence + 1 })),
+    createCursor: () => refused,
+    advanceCursor: () => refused,
+    dropCursor: () => refused,
+    cursors: Effect.succeed([]),
     dropKeyspace: () => refused,
     keyspaces: attemptRead(() => {
       checkOpen()
-      return catalog.names().map(({ id, name }) => ({
+      return projections.catalog.names().map(({ id, name }) => ({
         name,
         tableBytes: [...opened.state.tables.values()].reduce(
           (sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum),
@@ -275,7 +377,7 @@ const make = Effect.gen(function* () {
       checkOpen()
       const next = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
       const version = tables.install(next.state)
-      catalog = readCatalog(version, next.memtables, next.sequence)
+      projections = readProjections(version, next)
       opened = next
       // What is cached was read at an earlier sequence, and the writer's writes were never noted here.
       valueCache.raiseFloor(next.sequence)
@@ -283,7 +385,7 @@ const make = Effect.gen(function* () {
     flush: refused,
     compact: () => refused,
     checkpoint: () => refused,
-    verify: Effect.mapError(verifyVersion({ disk, directory, tables }), fromReadFailure),
+    verify: Effect.mapError(verifyAsReader({ disk, directory, memtableBytes: options.memtableBytes }), fromReadFailure),
     stats: Effect.sync(stats)
   })
 })

@@ -97,6 +97,11 @@ export class RangeReader {
     return slab.copy(this.cursor.keyBytes, this.cursor.keyStart, this.cursor.keyEnd)
   }
 
+  /** Engine time in ms; 0 where the current entry does not expire. */
+  get expiresAt(): number {
+    return this.cursor.expiresAt
+  }
+
   get isPointer(): boolean {
     return this.cursor.isPointer
   }

@@ -14,7 +14,7 @@ import { crc32 } from "../crc32.ts"
 import { checkFresh, checkNamedFiles, findOrphans, listDirectory, readCurrentManifest } from "./readState.ts"
 import { GroupPositions } from "../../domain/wal/GroupPositions.ts"
 import { Replay } from "./Replay.ts"
-import { type ScannedLog, scanLog, type ScannedSegment } from "./scanLog.ts"
+import { checkKept, type ScannedLog, scanLog, type ScannedSegment } from "./scanLog.ts"
 
 /** The directory holds files, but no database. */
 export class ForeignDirectory extends Error {
@@ -94,6 +94,7 @@ export const recover = (input: RecoverInput): Recovered => {
   input.raiseTime(old.engineTimeMs)
 
   const replay = new Replay(input.memtableBytes, old.hashSeed, old.flushedThrough.sequence)
+  const kept = checkKept(disk, directory, old)
   const log = scanLog(disk, directory, old, (group) => replay.group(group))
   const opened: Array<FileHandle> = log.segments.map((s) => s.handle)
   try {
@@ -111,7 +112,8 @@ export const recover = (input: RecoverInput): Recovered => {
 
     // A flush of the first of several replayed memtables must say how far it covers the log, and no further.
     const positions = new GroupPositions(old.flushedThrough.position)
-    const cut = splitAtFloor(log, positions)
+    // Every edit carries the engine's time, and what came after the last one is replayed: nothing was committed later than this.
+    const cut = splitAtFloor(log, positions, Math.max(old.engineTimeMs, replay.lastCommitTimeMs))
     const clean = content !== undefined && old.sequencesThrough === lastSequence
     const nextSequence = content === undefined ? 1 : clean ? lastSequence + 1 : old.sequencesThrough + 1
 
@@ -138,14 +140,17 @@ export const recover = (input: RecoverInput): Recovered => {
       basePosition: cut.endPosition,
       position: cut.endPosition,
       lastSum: cut.lastSum,
-      lastSequence: 0
+      lastSequence: 0,
+      firstSequence: 0,
+      lastCommitMs: 0
     }
     rewriteGroups(cut.beyond, segment, positions)
     handle.datasync()
 
     const state = draftOf(old)
     state.segments.clear()
-    for (const { handle: _handle, ...meta } of cut.sealed) state.segments.set(meta.fileId, meta)
+    const retained = [...kept, ...cut.sealed]
+    for (const meta of retained) state.segments.set(meta.fileId, meta)
     state.segments.set(segmentId, {
       fileId: segmentId,
       headerSum: header.sum,
@@ -191,16 +196,21 @@ export const recover = (input: RecoverInput): Recovered => {
 
     // From here on the new epoch is what a recovery finds.
     for (const s of log.segments) s.handle.close()
-    const kept = new Set(next.segments.keys())
-    for (const meta of old.segments.values()) if (!kept.has(meta.fileId)) removeQuietly(disk, `${directory}/${fileName("log", meta.fileId)}`)
+    for (const meta of old.segments.values()) if (!next.segments.has(meta.fileId)) removeQuietly(disk, `${directory}/${fileName("log", meta.fileId)}`)
     if (content !== undefined) removeQuietly(disk, `${directory}/${fileName("manifest", content.fileId)}`)
     for (const path of leftovers) removeQuietly(disk, path)
 
-    segment.lastSequence = segment.position === segment.basePosition ? 0 : lastSequence
+    if (segment.position !== segment.basePosition) {
+      segment.lastSequence = lastSequence
+      segment.lastCommitMs = replay.lastCommitTimeMs
+    }
     return {
       manifest: { handle: manifestHandle, fileId: manifestId, state: next, lengthBytes: encoded.lengthBytes, lastSum: encoded.lastSum, currentInode },
       segment,
-      retainedSegments: cut.sealed.map((meta) => ({ fileId: meta.fileId, lastSequence: meta.sealed!.lastSequence, bytes: meta.sealed!.lengthBytes })),
+      retainedSegments: retained.map(({ basePosition, fileId, sealed }) => {
+        const { lengthBytes, ...seal } = sealed!
+        return { fileId, basePosition: basePosition!, bytes: lengthBytes, ...seal }
+      }),
       memtables: replay.memtables(),
       visibleSequence: lastSequence,
       nextSequence,
@@ -226,7 +236,7 @@ const lastSequenceOf = (segments: ReadonlyArray<ScannedSegment>): number => {
 
 interface SplitLog {
   /** Old segments as the new manifest names them: sealed at the floor, without those that hold nothing above what is flushed. */
-  readonly sealed: ReadonlyArray<SegmentMeta & { readonly handle: FileHandle }>
+  readonly sealed: ReadonlyArray<SegmentMeta>
   /** Groups that are valid, but that nothing proves durable. */
   readonly beyond: ReadonlyArray<{ readonly segment: ScannedSegment; readonly fromIndex: number }>
   /** Where the proven part ends, and the sum of its last group. */
@@ -238,8 +248,8 @@ interface SplitLog {
  * Old segments are sealed at the floor, never at what could merely be read: bytes that were not synced may be in the page cache and nowhere else, and a second crash would then
  * lose what this open has shown. Those groups are written again.
  */
-const splitAtFloor = (log: ScannedLog, positions: GroupPositions): SplitLog => {
-  const sealed: Array<SegmentMeta & { readonly handle: FileHandle }> = []
+const splitAtFloor = (log: ScannedLog, positions: GroupPositions, lastCommitMs: number): SplitLog => {
+  const sealed: Array<SegmentMeta> = []
   const beyond: Array<SplitLog["beyond"][number]> = []
   let endPosition = log.segments[0]?.scan.basePosition ?? log.endPosition
   let lastSum = log.segments[0]?.scan.firstPreviousSum ?? 0
@@ -259,8 +269,13 @@ const splitAtFloor = (log: ScannedLog, positions: GroupPositions): SplitLog => {
         headerSum: meta.headerSum,
         epoch: meta.epoch,
         basePosition: scan.basePosition!,
-        sealed: { lengthBytes: last.offset + last.lengthBytes, lastSum: last.sum, lastSequence: last.firstSequence + last.count - 1 },
-        handle: segment.handle
+        sealed: {
+          lengthBytes: last.offset + last.lengthBytes,
+          lastSum: last.sum,
+          lastSequence: last.firstSequence + last.count - 1,
+          firstSequence: scan.groups.at(0).firstSequence,
+          lastCommitMs: meta.sealed?.lastCommitMs ?? lastCommitMs
+        }
       })
     }
     if (proven < scan.groups.length) beyond.push({ segment, fromIndex: proven })
@@ -284,6 +299,7 @@ const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, position
     for (let i = fromIndex; i < from.scan.groups.length; i++) {
       const record = from.scan.groups.at(i)
       const bytes = new Uint8Array(record.lengthBytes)
+      if (segment.firstSequence === 0) segment.firstSequence = record.firstSequence
       if (from.handle.readAt(bytes, record.offset) !== bytes.length)
         throw new Damage(from.path, record.offset, "Truncated", "the group was there a moment ago")
       const header = readGroupHeader(bytes, 0)!

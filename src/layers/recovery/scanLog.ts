@@ -2,9 +2,9 @@ import type { FileHandle, SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { Damage } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
-import type { SegmentMeta } from "../../domain/manifest/SegmentMeta.ts"
+import type { SegmentMeta, SegmentSeal } from "../../domain/manifest/SegmentMeta.ts"
 import type { VerifiedGroup } from "../../domain/wal/LoggedTransaction.ts"
-import { decodeSegmentHeader, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
+import { decodeSegmentHeader, segmentAlignmentMax, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
 import { scanSegment, type SegmentScan, type SequenceGap } from "../../domain/wal/scanSegment.ts"
 import { crc32 } from "../crc32.ts"
 
@@ -31,7 +31,7 @@ export interface ScannedLog {
 }
 
 /** Enough for any header; the alignment in it says how long it is. */
-const headerReadBytes = 65_536
+const headerReadBytes = segmentAlignmentMax
 
 export const readSegmentHeader = (handle: FileHandle, path: string): SegmentHeader => {
   const bytes = new Uint8Array(Math.min(headerReadBytes, handle.sizeBytes()))
@@ -39,7 +39,13 @@ export const readSegmentHeader = (handle: FileHandle, path: string): SegmentHead
   return decodeSegmentHeader(crc32, path, bytes)
 }
 
-const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, meta: SegmentMeta) => {
+/** Opens a segment the manifest names, and checks that it is that one. Throws `Damage`, `IoFailure`. */
+export const openSegment = (
+  disk: SyncDisk,
+  directory: string,
+  state: ManifestState,
+  meta: SegmentMeta
+): { readonly path: string; readonly handle: FileHandle; readonly header: SegmentHeader } => {
   const path = `${directory}/${fileName("log", meta.fileId)}`
   if (disk.stat(path) === undefined) throw new Damage(path, 0, "Missing", "the manifest names this log segment")
   const handle = disk.open(path, "read")
@@ -55,6 +61,31 @@ const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, me
   }
 }
 
+/** Whether all of the segment is in tables already: recovery needs nothing of it. */
+const isBehind = (meta: SegmentMeta, state: ManifestState): meta is SegmentMeta & { readonly sealed: SegmentSeal; readonly basePosition: number } =>
+  meta.sealed !== undefined && meta.sealed.lastSequence <= state.flushedThrough.sequence
+
+/**
+ * The segments that only the change feed reads, oldest first. They are there, are ours, and are as long as they were sealed; what is in them is looked at when it is read: an
+ * open must not take longer because much is kept.
+ */
+export const checkKept = (disk: SyncDisk, directory: string, state: ManifestState): ReadonlyArray<SegmentMeta> => {
+  const kept: Array<SegmentMeta> = []
+  for (const meta of state.segments.values()) {
+    // Without a transaction there is nothing to show.
+    if (!isBehind(meta, state) || meta.sealed.firstSequence > meta.sealed.lastSequence) continue
+    const { handle, path } = openSegment(disk, directory, state, meta)
+    try {
+      const bytes = handle.sizeBytes()
+      if (bytes < meta.sealed.lengthBytes) throw new Damage(path, bytes, "Truncated", `sealed at ${meta.sealed.lengthBytes} bytes`)
+    } finally {
+      handle.close()
+    }
+    kept.push(meta)
+  }
+  return kept.sort((a, b) => a.fileId - b.fileId)
+}
+
 /**
  * Judges every named segment by the tail rule, then hands the groups that are not yet in tables to `onGroup`, oldest first.
  *
@@ -63,9 +94,7 @@ const openSegment = (disk: SyncDisk, directory: string, state: ManifestState, me
  */
 export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState, onGroup: (group: VerifiedGroup) => void): ScannedLog => {
   const flushed = state.flushedThrough
-  const named = [...state.segments.values()]
-    .filter((meta) => meta.sealed === undefined || meta.sealed.lastSequence > flushed.sequence)
-    .sort((a, b) => a.fileId - b.fileId)
+  const named = [...state.segments.values()].filter((meta) => !isBehind(meta, state)).sort((a, b) => a.fileId - b.fileId)
   const opened: Array<{ readonly meta: SegmentMeta; readonly path: string; readonly handle: FileHandle; readonly header: SegmentHeader }> = []
   try {
     for (const meta of named) opened.push({ meta, ...openSegment(disk, directory, state, meta) })

@@ -62,5 +62,16 @@ export const prepareSegment = (input: {
     )
     // A handle whose sync failed must not be synced again: such a segment is not used.
     if (zeroBytes > 0) yield* disk.datasync(handle).pipe(Effect.onError(() => Effect.sync(() => handle.close())))
-    return { fileId: fileId!, handle, header, headerBytes: bytes.length, basePosition: 0, position: 0, lastSum: 0, lastSequence: 0 }
+    return {
+      fileId: fileId!,
+      handle,
+      header,
+      headerBytes: bytes.length,
+      basePosition: 0,
+      position: 0,
+      lastSum: 0,
+      lastSequence: 0,
+      firstSequence: 0,
+      lastCommitMs: 0
+    }
   })

@@ -11,19 +11,25 @@ export type {
   PlainSnapshot,
   PlainSyncReads
 } from "../plain/PlainDatabase.ts"
+export type { PlainIterator } from "../plain/PlainIterator.ts"
+export type { PlainTransaction, PlainTransactionHandle, PlainTransactionOptions, PlainTransactionSpace } from "../plain/PlainTransaction.ts"
 
 export { Database } from "../../services/Database.ts"
 export type {
+  AtomicOperation,
   DatabaseShape,
   DatabaseStats,
   Entry,
+  Expiry,
   Health,
   HealthState,
   Key,
   Keyspace,
   KeyspaceInfo,
+  KeyspaceOptions,
   LevelStats,
   Operations,
+  PutOptions,
   Reads,
   ScanRange,
   Snapshot,
@@ -34,19 +40,39 @@ export type {
   WriteOptions,
   WriteResult
 } from "../../services/Database.ts"
-export type { Compression, ConfigOf, Durability, MemoryOptions, Options } from "../../domain/options/Options.ts"
+export type {
+  BeginOptions,
+  IsolationLevel,
+  Transaction,
+  TransactionHandle,
+  TransactionOptions,
+  TransactionRange,
+  TransactionReads,
+  TransactionSpace,
+  TransactionStats,
+  UnsafeTransactionSpace
+} from "../../services/Transaction.ts"
+export type { Change, ChangeOperation, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
+export type { HistoryOptions, PastSnapshot, Version } from "../../services/History.ts"
+export type { Compression, ConfigOf, Durability, MemoryOptions, Options, Retention } from "../../domain/options/Options.ts"
 
 export {
+  AtomicOperationFailed,
   BatchTooLarge,
   CommitOutcomeUnknown,
   CorruptFile,
+  CursorNotFound,
   DatabaseClosed,
   DatabaseLocked,
   DatabasePoisoned,
   DatabaseReadOnly,
   DiskError,
   DiskFull,
+  FutureMoment,
+  HistoryDiverged,
+  HistoryGone,
   InvalidBatch,
+  InvalidEvent,
   InvalidKey,
   InvalidKeyspaceName,
   InvalidOptions,
@@ -54,27 +80,54 @@ export {
   InvalidValue,
   KeyspaceDropped,
   KeyspaceNotFound,
+  LockDeadlock,
   LockLost,
+  LockTimeout,
   NotADatabase,
   PathExists,
   PathIsFile,
   PermissionDenied,
+  ProjectionNotFound,
+  ProjectionStopped,
+  SavepointNotFound,
   SnapshotExpired,
   TooManySnapshots,
+  TransactionConflict,
+  TransactionFinished,
+  TransactionTimeout,
+  TransactionTooLarge,
+  TransactionTooOld,
   UnsupportedFormat,
-  WriteStalled
+  WriteStalled,
+  WrongRevision
 } from "../../domain/errors.ts"
 export type {
+  BatchError,
+  ChangesError,
+  CursorError,
   FileError,
   FileReadError,
+  HistoryError,
   LightningError,
+  LockError,
   MaintenanceError,
   OpenError,
   ReadError,
   ScanError,
   SnapshotError,
+  TransactionError,
+  TransactionReadError,
+  TransactionScanError,
+  TransactionWriteError,
   WriteError
 } from "../../domain/errors.ts"
+
+/** Named append-only lists of events, and all of them in commit order. */
+export * as EventStreams from "../streams/EventStreams.ts"
+/** Keyspaces that are folded from the change feed. */
+export * as Projection from "../projections/Projection.ts"
+/** Places in the commit order as bytes. */
+export * as Versionstamp from "../streams/Versionstamp.ts"
 
 /* For `layerCore`: a disk and workers of your own. */
 

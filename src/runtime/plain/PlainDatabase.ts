@@ -10,12 +10,15 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import type { OpenError } from "../../domain/errors.ts"
+import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
 import {
   Database,
   type DatabaseStats,
   type Health,
   type Key,
   type KeyspaceInfo,
+  type KeyspaceOptions,
+  type PutOptions,
   type ScanRange,
   type Value,
   type VerifyReport,
@@ -23,8 +26,14 @@ import {
   type WriteOptions,
   type WriteResult
 } from "../../services/Database.ts"
+import type { HistoryOptions, Version } from "../../services/History.ts"
+import type { BeginOptions } from "../../services/Transaction.ts"
+import { beginPlain } from "./beginPlain.ts"
 import { PlainHost } from "./PlainHost.ts"
+import { type PlainIterator, plainIterator } from "./PlainIterator.ts"
 import { plainOperations } from "./plainOperations.ts"
+import type { PlainTransaction, PlainTransactionHandle, PlainTransactionOptions } from "./PlainTransaction.ts"
+import { runPlain } from "./runPlain.ts"
 
 /** Reads that wait for the disk without blocking the event loop. */
 export interface PlainAsyncReads {
@@ -39,7 +48,7 @@ export interface PlainAsyncReads {
    *
    * **Gotchas** What it returns is walked once: call it again to walk again.
    */
-  readonly entries: (range?: ScanRange) => AsyncIterableIterator<[Uint8Array, Uint8Array]>
+  readonly entries: (range?: ScanRange) => PlainIterator<[Uint8Array, Uint8Array]>
 }
 
 /** Synchronous twins for hot loops: they block the event loop while a cold block is read. */
@@ -65,11 +74,18 @@ export interface PlainSnapshot extends PlainReads {
 }
 
 export interface PlainOperations extends PlainReads {
-  readonly put: (key: Key, value: Value, options?: WriteOptions) => Promise<WriteResult>
+  /** `ttl` (milliseconds, or a duration as "5 minutes") or `expiresAt` say when the value goes by itself. */
+  readonly put: (key: Key, value: Value, options?: PutOptions) => Promise<WriteResult>
   readonly delete: (key: Key, options?: WriteOptions) => Promise<WriteResult>
-  /** All or nothing. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
+  /** All or nothing, atomic operations included. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
   readonly batch: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Promise<WriteResult>
   readonly snapshot: () => Promise<PlainSnapshot>
+  /** As it was after the commit `moment`, or at the beginning of the second in which a `Date` lies; as far back as history is kept (`retention.history`). */
+  readonly at: (moment: number | Date) => Promise<PlainSnapshot>
+  /** The versions of a key, oldest first, as far back as they are kept (`retention.history`). */
+  readonly history: (key: Key, options?: HistoryOptions) => PlainIterator<Version>
+  /** The value of a key, or of all keys with a prefix, as it is at this call (as puts), and from then on each change of it. */
+  readonly watch: (wanted: { readonly key: Key } | { readonly prefix: Key }) => PlainIterator<WatchEvent>
 }
 
 export interface PlainKeyspace extends PlainOperations {
@@ -77,8 +93,30 @@ export interface PlainKeyspace extends PlainOperations {
 }
 
 export interface PlainDatabase extends PlainOperations {
+  /**
+   * Runs the body in a transaction and commits it; after a conflict runs it again, by `retry`. Answers with what the body answers.
+   *
+   * **Details** A body that throws or rejects leaves nothing behind, and this rejects with the very same error. `tx` is for this run of the body only.
+   * **Gotchas** A call within the body is a transaction of its own: it commits by itself, whatever becomes of the outer one, and the two can conflict with, and wait for, each
+   * other. Use `tx` throughout, and `tx.savepoint` for what may have to be taken back.
+   */
+  readonly transaction: <A>(body: (tx: PlainTransaction) => A | PromiseLike<A>, options?: PlainTransactionOptions) => Promise<A>
+  /** A transaction whose end is in the caller's hands. Nothing is retried. */
+  readonly begin: (options?: BeginOptions) => Promise<PlainTransactionHandle>
+  /**
+   * Committed transactions in commit order, without gaps, from history into live. A slow reader reads from disk, and holds up nobody.
+   *
+   * **Details** Begins with this call: commits made after it are seen, whenever the first `next` comes.
+   */
+  readonly changes: (options?: ChangesOptions) => PlainIterator<Change>
+  /** Makes a durable cursor where there is none of this name, at `next` (default: the next commit); answers where it stands. See `changes`. */
+  readonly createCursor: (name: string, next?: number) => Promise<CursorInfo>
+  /** Everything below `next` is done with. A cursor never moves back. */
+  readonly advanceCursor: (name: string, next: number) => Promise<CursorInfo>
+  readonly dropCursor: (name: string) => Promise<void>
+  readonly cursors: () => Promise<ReadonlyArray<CursorInfo>>
   /** Opens the keyspace, creating it where it does not exist yet. */
-  readonly keyspace: (name: string) => Promise<PlainKeyspace>
+  readonly keyspace: (name: string, options?: KeyspaceOptions) => Promise<PlainKeyspace>
   readonly keyspaces: () => Promise<ReadonlyArray<KeyspaceInfo>>
   /** Drops the keyspace and all it holds; its space is given back in the background. */
   readonly dropKeyspace: (name: string) => Promise<WriteResult>
@@ -117,14 +155,20 @@ export const openPlain = async (layer: Layer.Layer<Database, OpenError>): Promis
   const db = Context.get(context, Database)
   const host = new PlainHost(context, runtime.scope, Effect.runSync(db.stats).path)
   let closed: Promise<void> | undefined
-  const close = (): Promise<void> => {
-    host.isClosed = true
-    return (closed ??= runtime.dispose())
-  }
+  const close = (): Promise<void> => (closed ??= host.close().then(() => runtime.dispose()))
   return {
     ...plainOperations(host, db),
-    keyspace: (name) =>
-      host.run(() => Effect.map(db.keyspace(name), (keyspace): PlainKeyspace => ({ name: keyspace.name, ...plainOperations(host, keyspace) }))),
+    transaction: (body, options) => runPlain(host, db, body, options),
+    begin: (options) => beginPlain(host, db, options),
+    changes: (options) => plainIterator(host, db.changes(options), (change) => change, true),
+    createCursor: (name, next) => host.run(() => db.createCursor(name, next)),
+    advanceCursor: (name, next) => host.run(() => db.advanceCursor(name, next)),
+    dropCursor: (name) => host.run(() => db.dropCursor(name)),
+    cursors: () => host.run(() => db.cursors),
+    keyspace: (name, options) =>
+      host.run(() =>
+        Effect.map(db.keyspace(name, options), (keyspace): PlainKeyspace => ({ name: keyspace.name, ...plainOperations(host, keyspace) }))
+      ),
     keyspaces: () => host.run(() => db.keyspaces),
     dropKeyspace: (name) => host.run(() => db.dropKeyspace(name)),
     flush: () => host.run(() => db.flush),

@@ -1,10 +1,12 @@
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { Operations, Reads, Snapshot, UnsafeReads } from "../../services/Database.ts"
+import type { PastSnapshot } from "../../services/History.ts"
 import type { PlainAsyncReads, PlainOperations, PlainSnapshot, PlainSyncReads } from "./PlainDatabase.ts"
+import { inOwnScope } from "./inOwnScope.ts"
 import type { PlainHost } from "./PlainHost.ts"
 import { plainEntries } from "./plainEntries.ts"
+import { plainIterator } from "./PlainIterator.ts"
 
 const asyncReads = (host: PlainHost, reads: Reads): PlainAsyncReads => ({
   get: (key) => host.run(() => reads.get(key)),
@@ -52,25 +54,16 @@ const guardedEntries = (host: PlainHost, entries: IterableIterator<[Uint8Array, 
   return guarded
 }
 
-/** The snapshot lives in a scope of its own within the database's. */
-const openSnapshot = (host: PlainHost, acquire: Operations["snapshot"]): Promise<PlainSnapshot> =>
-  host.run(() => {
-    const scope = Scope.forkUnsafe(host.scope)
-    let closed: Promise<void> | undefined
-    const close = (): Promise<void> => (closed ??= host.release(Scope.close(scope, Exit.void)))
-    const plain = (snapshot: Snapshot): PlainSnapshot => ({
-      ...asyncReads(host, snapshot),
-      ...syncReads(host, snapshot.unsafe),
-      sequence: snapshot.sequence,
-      keyspace: (name) => host.run(() => Effect.map(snapshot.keyspace(name), (reads) => asyncReads(host, reads))),
-      close,
-      [Symbol.asyncDispose]: close
-    })
-    return Scope.provide(acquire, scope).pipe(
-      Effect.map(plain),
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
-  })
+/** A snapshot, of now or of a moment of the past, lives in a scope of its own within the database's. */
+const openSnapshot = (host: PlainHost, acquire: Effect.Effect<Snapshot | PastSnapshot, unknown, Scope.Scope>): Promise<PlainSnapshot> =>
+  inOwnScope(host, acquire, (snapshot, close) => ({
+    ...asyncReads(host, snapshot),
+    ...syncReads(host, snapshot.unsafe),
+    sequence: snapshot.sequence,
+    keyspace: (name) => host.run(() => Effect.map(snapshot.keyspace(name), (reads) => asyncReads(host, reads))),
+    close,
+    [Symbol.asyncDispose]: close
+  }))
 
 /** The operations of a database or a keyspace. */
 export const plainOperations = (host: PlainHost, operations: Operations): PlainOperations => ({
@@ -79,5 +72,8 @@ export const plainOperations = (host: PlainHost, operations: Operations): PlainO
   put: (key, value, options) => host.run(() => operations.put(key, value, options)),
   delete: (key, options) => host.run(() => operations.delete(key, options)),
   batch: (batch, options) => host.run(() => operations.write(batch, options)),
-  snapshot: () => openSnapshot(host, operations.snapshot)
+  snapshot: () => openSnapshot(host, operations.snapshot),
+  at: (moment) => openSnapshot(host, operations.at(moment)),
+  history: (key, options) => plainIterator(host, operations.history(key, options), (version) => version),
+  watch: (wanted) => plainIterator(host, operations.watch(wanted), (event) => event, true)
 })

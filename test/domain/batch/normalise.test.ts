@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { Batch } from "../../../src/domain/batch/Batch.ts"
+import type { CommitHead } from "../../../src/domain/batch/CommitHead.ts"
 import { normalise } from "../../../src/domain/batch/normalise.ts"
 import { KeyspaceNotFound } from "../../../src/domain/errors.ts"
 import { compareBytes } from "../../../src/domain/keys/compareBytes.ts"
@@ -14,6 +15,13 @@ const keyspaceOf = (name: string | undefined): number => {
   if (name === "orders") return 16
   if (name === "users") return 4_000_000_000
   throw new KeyspaceNotFound({ name })
+}
+const head: CommitHead = {
+  sequence: 1,
+  commitTimeMs: 1000,
+  value: () => {
+    throw new Error("plain operations look at nothing")
+  }
 }
 
 type Operation =
@@ -79,7 +87,7 @@ const contents = (batch: Batch): Array<Plain> =>
 
 const check = (batch: Batch, operations: ReadonlyArray<Operation>): void => {
   batch.reset()
-  normalise(batch, operations, keyspaceOf)
+  normalise(batch, operations, keyspaceOf, head)
   const expected = bruteForce(operations)
   expect(contents(batch)).toEqual(expected)
   expect(batch.rangeCount).toBe(expected.filter(({ kind }) => kind === Kind.rangeDelete).length)
@@ -142,7 +150,7 @@ describe("normalise", () => {
     const puts = (count: number): Array<Operation> => Array.from({ length: count }, (_, i) => ({ type: "put", key: `key${i}`, value: `value ${i}` }))
     for (const count of [1000, 1, 17, 0, 20_000, 3]) {
       batch.reset()
-      normalise(batch, puts(count), keyspaceOf)
+      normalise(batch, puts(count), keyspaceOf, head)
       expect(contents(batch)).toEqual(puts(count).map((operation) => bruteForce([operation])[0]))
       expect(batch.bytes).toBe(contents(batch).reduce((sum, { key, value }) => sum + key.length + value.length, 0))
     }
@@ -175,7 +183,7 @@ describe("normalise", () => {
   it("uses values in place and lets go of them", () => {
     const batch = new Batch(limits)
     const value = Uint8Array.of(1, 2, 3)
-    normalise(batch, [{ type: "put", key: "a", value }], keyspaceOf)
+    normalise(batch, [{ type: "put", key: "a", value }], keyspaceOf, head)
     expect(batch.valueBytes[0]).toBe(value)
     batch.reset()
     expect(batch.valueBytes).not.toContain(value)
@@ -186,7 +194,8 @@ describe("normalise", () => {
         { type: "put", key: "a", value },
         { type: "put", key: "a", value: "" }
       ],
-      keyspaceOf
+      keyspaceOf,
+      head
     )
     expect(batch.valueBytes).not.toContain(value)
   })
@@ -224,7 +233,7 @@ describe("normalise", () => {
     const batch = new Batch(limits)
     let caught: unknown
     try {
-      normalise(batch, operations, keyspaceOf)
+      normalise(batch, operations, keyspaceOf, head)
     } catch (e) {
       caught = e
     }
@@ -238,7 +247,7 @@ describe("normalise", () => {
 
   it("bounds the bytes of range deletes too", () => {
     const batch = new Batch({ ...limits, batchBytesMax: 4 })
-    expect(() => normalise(batch, [{ type: "deleteRange", gte: "aaa", lt: "bbb" }], keyspaceOf)).toThrow("limit of 4")
+    expect(() => normalise(batch, [{ type: "deleteRange", gte: "aaa", lt: "bbb" }], keyspaceOf, head)).toThrow("limit of 4")
   })
 
   it("takes 0.25 µs an operation, generously measured", () => {
@@ -249,7 +258,7 @@ describe("normalise", () => {
     for (let round = 0; round < 50; round++) {
       const start = performance.now()
       batch.reset()
-      normalise(batch, operations, keyspaceOf)
+      normalise(batch, operations, keyspaceOf, head)
       best = Math.min(best, performance.now() - start)
     }
     expect(best).toBeLessThan(2) // ms for 1,000: eight times the budget, for slow and busy machines

@@ -85,9 +85,20 @@ describe("pickCompaction", () => {
     })
 
     it("moves down without being written where nothing overlaps", () => {
-      const apart = Array.from({ length: 16 }, (_, i) => table(`${20 - i} ${String.fromCharCode(97 + i)}..${String.fromCharCode(97 + i)}x`))
+      const apart = Array.from({ length: 8 }, (_, i) => table(`${20 - i} ${String.fromCharCode(97 + i)}..${String.fromCharCode(97 + i)}x`))
       expect(show(pick(state([apart])))).toBe("levelZero: move L0[20] to L1")
       expect(pick(state([apart.slice(1)]))).toBeUndefined()
+    })
+
+    it("is shortened where it costs least, once there are as many tables as slow writers down, whether they overlap or not", () => {
+      const below = [table("1 a..c", { fileBytes: 30 * MiB })]
+      const group = (keyspace: number, fileBytes: number, ...ids: ReadonlyArray<number>) =>
+        ids.map((id) => table(`${id} ${keyspace}:a..${keyspace}:b`, { fileBytes }))
+      const dear = group(1, MiB, 20, 19)
+      const cheap = [...group(2, 2000, 18, 17, 16), ...group(3, 1000, 15, 14)]
+      expect(pick(state([[...dear, ...cheap], below]))).toBeUndefined()
+      expect(show(pick(state([[...dear, ...cheap, ...group(3, 1000, 13)], below])))).toBe("levelZero: merge L0[15,14,13] to L1")
+      expect(show(pick(state([[...dear, ...cheap, ...group(4, MiB, 13)], below])))).toBe("levelZero: move L0[13] to L1")
     })
 
     it("is not moved while a table holds several keyspaces", () => {
@@ -174,6 +185,62 @@ describe("pickCompaction", () => {
     it("wait for a job that holds them", () => {
       const running = [{ fileIds: new Set([1]), firstLevel: 5, lastLevel: 6, span: undefined }]
       expect(pick(state([[table("1 a..c", deletes)]], { running }))).toBeUndefined()
+    })
+  })
+
+  describe("range tombstones among many puts", () => {
+    const range = (from: string, to: string, keyspace = 1) => ({ keyspace, start: text(from), end: text(to) })
+    const over = (...deletedRanges: ReadonlyArray<ReturnType<typeof range>>): Partial<TableSummary> => ({
+      rangeTombstoneCount: deletedRanges.length,
+      deletedRanges
+    })
+
+    it("go down until they meet what they cover, where that frees half of what it rewrites", () => {
+      const top = table("1 a..z", over(range("c", "m")))
+      expect(show(pick(state([[top], [], [table("2 c..d"), table("3 e..g")]])))).toBe("tombstones: move L0[1] to L1")
+      expect(show(pick(state([[], [top], [table("2 c..d"), table("3 e..g")]])))).toBe("tombstones: merge L1[1] L2[2,3] to L2")
+      expect(show(pick(state([[], [top], [], [table("2 c..d")]])))).toBe("tombstones: move L1[1] to L2")
+      // Freed: one of the two beneath, for twice its size.
+      expect(show(pick(state([[], [top], [table("2 c..d"), table("3 m..o")]])))).toBe("tombstones: merge L1[1] L2[2,3] to L2")
+      expect(pick(state([[], [top], [table("2 c..d"), table("3 m..o"), table("4 p..q")]]))).toBeUndefined()
+    })
+
+    it("count whole tables only: a bound that touches the end is not covered", () => {
+      expect(pick(state([[], [table("1 a..z", over(range("c", "m")))], [table("2 c..m")]]))).toBeUndefined()
+      expect(pick(state([[], [table("1 a..z", over(range("c", "m")))], [table("2 b..f")]]))).toBeUndefined()
+      expect(pick(state([[], [table("1 a..z", over(range("c", "m", 2)))], [table("2 d..f")]]))).toBeUndefined()
+    })
+
+    it("several ranges count together, and with them the values that are let go of", () => {
+      const beneath = [table("2 b..c"), table("3 e..g", { fileBytes: 70 * MiB }), table("4 h..i")]
+      expect(pick(state([[], [table("1 a..z", over(range("b", "d")))], beneath]))).toBeUndefined()
+      expect(show(pick(state([[], [table("1 a..z", over(range("b", "d"), range("h", "k")))], beneath])))).toBe("undefined")
+      expect(show(pick(state([[], [table("1 a..z", over(range("b", "d"), range("h", "k")))], [...beneath.slice(0, 1), beneath[2]!]])))).toContain(
+        "merge"
+      )
+      const heavy = table("2 b..c", { valueRefs: [{ fileId: 50, bytes: 80 * MiB }] })
+      expect(
+        show(
+          pick(
+            state([[], [table("1 a..z", over(range("b", "d")))], [heavy, ...beneath.slice(1)]], {
+              valueFiles: [{ fileId: 50, fileBytes: 80 * MiB, valueBytes: 80 * MiB }]
+            })
+          )
+        )
+      ).toContain("merge L1[1] L2[2,3,4]")
+    })
+
+    it("in level 0 cover the older tables of their group, never the newer", () => {
+      const top = table("5 a..z", over(range("a", "z")))
+      expect(show(pick(state([[top, table("4 b..c"), table("3 d..e")]])))).toBe("tombstones: merge L0[5,4,3] to L1")
+      expect(pick(state([[table("7 d..e"), table("6 b..c"), top]]))).toBeUndefined()
+    })
+
+    it("wait for the snapshots that still see what they cover, and for jobs", () => {
+      const levels = [[], [table("1 a..z", over(range("c", "m")))], [table("2 c..d")]]
+      expect(pick(state(levels, { snapshots: [99, 1_000] }))).toBeUndefined()
+      expect(pick(state(levels, { horizons: [{ keyspace: 1, historyFrom: 99 }] }))).toBeUndefined()
+      expect(pick(state(levels, { running: [{ fileIds: new Set([2]), firstLevel: 2, lastLevel: 3, span: table("0 a..d") }] }))).toBeUndefined()
     })
   })
 

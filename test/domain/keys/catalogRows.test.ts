@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest"
-import { decodeId, encodeId, keyspaceRowKey, nameInRowKey, nextIdKey } from "../../../src/domain/keys/catalogRows.ts"
+import {
+  decodeId,
+  decodeKeyspaceRow,
+  decodeMarkRow,
+  encodeId,
+  encodeKeyspaceRow,
+  historyMsMax,
+  keyspaceRowKey,
+  markRowKey,
+  markRowValue,
+  nameInRowKey,
+  nextIdKey
+} from "../../../src/domain/keys/catalogRows.ts"
 
 const utf8 = new TextEncoder()
 
@@ -19,5 +31,36 @@ describe("catalog rows", () => {
   it("tells what is no row of a keyspace, and no id", () => {
     expect(nameInRowKey(nextIdKey)).toBeUndefined()
     for (const length of [0, 3, 5]) expect(decodeId(new Uint8Array(length))).toBeUndefined()
+  })
+
+  it("keep the history of a keyspace after its id, and nothing where it has none of its own", () => {
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: undefined })]).toEqual([0, 0, 0, 16])
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: 86_400_000 })]).toEqual([0, 0, 0, 16, 1, 0, 0, 0, 0, 5, 0x26, 0x5c, 0])
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: Infinity })]).toEqual([0, 0, 0, 16, 1, 255, 255, 255, 255, 255, 255, 255, 255])
+    for (const historyMs of [undefined, 0, 1, 2 ** 40, historyMsMax, Infinity]) {
+      expect(decodeKeyspaceRow(encodeKeyspaceRow({ id: 0xffff_fffe, historyMs }))).toEqual({ id: 0xffff_fffe, historyMs })
+    }
+    expect(decodeKeyspaceRow(encodeKeyspaceRow({ id: 16, historyMs: 0.5 }))).toEqual({ id: 16, historyMs: 1 })
+    for (const value of [
+      [],
+      [0, 0, 0],
+      [0, 0, 0, 16, 1],
+      [0, 0, 0, 16, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+      [0, 0, 0, 16, 1, 255, 255, 255, 255, 255, 255, 255, 254]
+    ]) {
+      expect(decodeKeyspaceRow(new Uint8Array(value))).toBeUndefined()
+    }
+  })
+
+  it("mark a second by t and its number, and say whether marks end there", () => {
+    expect([...markRowKey(1_700_000_000)]).toEqual([0x74, 0, 0, 0, 0, 0x65, 0x53, 0xf1, 0])
+    expect([...markRowValue(false), ...markRowValue(true)]).toEqual([0, 1])
+    for (const second of [0, 1, 2 ** 32, 2 ** 40]) {
+      for (const isLast of [false, true]) expect(decodeMarkRow(markRowKey(second), markRowValue(isLast))).toEqual({ second, isLast })
+    }
+    expect(decodeMarkRow(markRowKey(1), new Uint8Array([2]))).toBeUndefined()
+    expect(decodeMarkRow(markRowKey(1), new Uint8Array(0))).toBeUndefined()
+    expect(decodeMarkRow(nextIdKey, markRowValue(false))).toBeUndefined()
+    expect(decodeMarkRow(new Uint8Array([0x74, 255, 255, 255, 255, 255, 255, 255, 255]), markRowValue(false))).toBeUndefined()
   })
 })

@@ -14,7 +14,7 @@ const id = fc.integer({ min: 1, max: 8192 })
 const place = fc.record({ keyspace: u32, key: fc.uint8Array({ maxLength: 20 }) })
 const some = <A>(item: fc.Arbitrary<A>) => fc.array(item, { minLength: 1, maxLength: 4 })
 const keyspaceSequence = fc.record({ keyspace: u32, sequence: number })
-const seal = { lengthBytes: number, lastSum: u32, lastSequence: number }
+const seal = { lengthBytes: number, lastSum: u32, lastSequence: number, firstSequence: number, lastCommitMs: number }
 const arbitraryEdit: fc.Arbitrary<ManifestEdit> = fc.record(
   {
     engineTimeMs: number,
@@ -113,7 +113,7 @@ describe("the codec of edits", () => {
 })
 
 const segment = (fileId: number) => ({ fileId, headerSum: 1, epoch: 3 })
-const seal7 = { fileId: 7, lengthBytes: 900, lastSum: 5, basePosition: 300, lastSequence: 42 }
+const seal7 = { fileId: 7, lengthBytes: 900, lastSum: 5, basePosition: 300, lastSequence: 42, firstSequence: 21, lastCommitMs: 1500 }
 const full: ManifestState = applyEdit(fresh, {
   engineTimeMs: 2000,
   flushedThrough: { sequence: 42, position: 700 },
@@ -151,7 +151,8 @@ describe("applyEdit", () => {
   })
 
   it("keeps a seal's base and takes back what a clean close did not use", () => {
-    expect(full.segments.get(7)).toEqual({ ...segment(7), basePosition: 300, sealed: { lengthBytes: 900, lastSum: 5, lastSequence: 42 } })
+    const { basePosition, fileId: _fileId, ...sealed } = seal7
+    expect(full.segments.get(7)).toEqual({ ...segment(7), basePosition, sealed })
     expect(applyEdit(full, { sequencesThrough: 42 }).sequencesThrough).toBe(42)
     const known = applyEdit(fresh, { addSegments: [{ ...segment(7), basePosition: 300 }] })
     expect(applyEdit(known, { sealSegments: [seal7] }).segments.get(7)!.basePosition).toBe(300)

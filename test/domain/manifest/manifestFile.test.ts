@@ -13,13 +13,13 @@ const head = applyEdit(fresh, { addSegments: [{ fileId: 7, headerSum: 0x61c4_a0f
 const flush: ManifestEdit = {
   engineTimeMs: 1002,
   flushedThrough: { sequence: 42, position: 888 },
-  sealSegments: [{ fileId: 7, lengthBytes: 1100, lastSum: 0xd5b7_2221, basePosition: 300, lastSequence: 42 }],
+  sealSegments: [{ fileId: 7, lengthBytes: 1100, lastSum: 0xd5b7_2221, basePosition: 300, lastSequence: 42, firstSequence: 40, lastCommitMs: 1001 }],
   addTables: [table(8, { valueRefs: [{ fileId: 9, bytes: 70_000 }] })],
   addValueFiles: [values(9)]
 }
 const flushed = applyEdit(head, flush)
 const snapshotEnd = 4096 + 99
-const editEnd = 8192 + 87
+const editEnd = 8192 + 91
 
 const read = (bytes: Uint8Array) => readManifest(crc32, "000006.manifest", bytes)
 
@@ -30,13 +30,13 @@ describe("the manifest's worked example", () => {
 
   it("is what the decoder reads", () => {
     const content = read(example)
-    expect(content).toEqual({ fileId: 6, state: flushed, records: 2, lengthBytes: 0x3000, lastSum: 0x56ba_1191, torn: false })
+    expect(content).toEqual({ fileId: 6, state: flushed, records: 2, lengthBytes: 0x3000, lastSum: 0xd464_7eb1, torn: false })
     expect(content.state.segments.get(7)).toEqual({
       fileId: 7,
       headerSum: 0x61c4_a0f4,
       epoch: 3,
       basePosition: 300,
-      sealed: { lengthBytes: 1100, lastSum: 0xd5b7_2221, lastSequence: 42 }
+      sealed: { lengthBytes: 1100, lastSum: 0xd5b7_2221, lastSequence: 42, firstSequence: 40, lastCommitMs: 1001 }
     })
   })
 
@@ -125,7 +125,7 @@ describe("what is refused", () => {
     writeU32(bytes, 8, crc32(bytes.subarray(12, 4096)))
     return bytes
   }
-  const record = (change: (bytes: Uint8Array) => void, at = 8192, length = 87) => {
+  const record = (change: (bytes: Uint8Array) => void, at = 8192, length = 91) => {
     const bytes = example.slice()
     change(bytes.subarray(at))
     writeU32(bytes, at, crc32(bytes.subarray(at + 4, at + length), new DataView(bytes.buffer).getUint32(at + 8, true)))

@@ -45,8 +45,8 @@ describe("Memtable", () => {
           )
         }
         expect(memtable.coveringTombstone(keyspace, key, 0, key.length, snapshot), what).toBe(modelled.covering(keyspace, key, snapshot))
-        expect(memtable.newestSequenceOf(keyspace, hashOf(keyspace, key), key, 0, key.length), what).toBe(
-          Math.max(modelled.find(keyspace, key, sequenceMax)?.sequence ?? 0, modelled.covering(keyspace, key, sequenceMax))
+        expect(memtable.newestSequenceOf(keyspace, hashOf(keyspace, key), key, 0, key.length, snapshot), what).toBe(
+          modelled.newestOf(keyspace, key, snapshot)
         )
         const end = prng.below(4) === 0 ? undefined : collidingKey(prng)
         expect(memtable.maxSequenceInRange(keyspace, key, end, snapshot), what).toBe(modelled.maxInRange(keyspace, key, end, snapshot))

@@ -1,7 +1,7 @@
 import type { EntryCursor } from "../../../src/domain/EntryCursor.ts"
 import { compareBytes } from "../../../src/domain/keys/compareBytes.ts"
 import { keyHash } from "../../../src/domain/keys/keyHash.ts"
-import { Kind } from "../../../src/domain/keys/kinds.ts"
+import { Kind, sequenceMax } from "../../../src/domain/keys/kinds.ts"
 import { keyspaceSeed } from "../../../src/domain/keys/keyspaceSeed.ts"
 import { entryBytes, Memtable } from "../../../src/domain/memtable/Memtable.ts"
 import { type Entry, compareEntries } from "../merge/ArrayCursor.ts"
@@ -117,12 +117,21 @@ export class Modelled {
     return highest
   }
 
+  /** The newest write of the key above a sequence; what only says that it has expired is none. */
+  newestOf(keyspace: number, key: Uint8Array, above: number): number {
+    let newest = this.covering(keyspace, key, sequenceMax)
+    for (const e of this.entries)
+      if (e.kind !== Kind.expire && e.keyspace === keyspace && compareBytes(e.key, key) === 0) newest = Math.max(newest, e.sequence)
+    return newest > above ? newest : 0
+  }
+
   maxInRange(keyspace: number, start: Uint8Array, end: Uint8Array | undefined, above: number): number {
     let highest = 0
     const note = (sequence: number) => {
       if (sequence > above && sequence > highest) highest = sequence
     }
     for (const e of this.entries) {
+      if (e.kind === Kind.expire) continue
       if (e.keyspace === keyspace && compareBytes(start, e.key) <= 0 && (end === undefined || compareBytes(e.key, end) < 0)) note(e.sequence)
     }
     for (const t of this.tombstones) {

@@ -62,6 +62,7 @@ describe("table file", () => {
       entryCount: 2,
       deleteCount: 0,
       rangeTombstoneCount: 1,
+      deletedRanges: [{ keyspace: 1, start: text("b"), end: text("c") }],
       valueRefs: [],
       root: table.root
     })

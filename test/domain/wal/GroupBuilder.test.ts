@@ -28,8 +28,8 @@ const write = (
 ): void => {
   builder.beginTransaction(commitTimeMs, annotation)
   for (const operation of operations) {
-    if (operation.type === "put") builder.put(operation.keyspace, operation.key, operation.value, operation.expiresAt)
-    else if (operation.type === "delete") builder.delete(operation.keyspace, operation.key)
+    if (operation.type === "put") builder.put(operation.keyspace, operation.key, operation.value, operation.expiresAt, operation.annotation)
+    else if (operation.type === "delete") builder.delete(operation.keyspace, operation.key, operation.annotation)
     else if (operation.type === "rangeDelete") builder.rangeDelete(operation.keyspace, operation.start, operation.end)
     else builder.expire(operation.keyspace, operation.key, operation.expiresAt, operation.version)
   }
@@ -38,21 +38,23 @@ const write = (
 
 const keyspace = fc.integer({ min: 0, max: 0xffff_ffff })
 const bytes = fc.uint8Array({ maxLength: 60 })
+const annotation = fc.option(fc.uint8Array({ minLength: 1, maxLength: 50 }), { nil: undefined })
 const operation: fc.Arbitrary<LoggedOperation> = fc.oneof(
   fc.record({
     type: fc.constant("put" as const),
     keyspace,
     key: bytes,
     value: fc.uint8Array({ maxLength: 300 }),
-    expiresAt: fc.oneof(fc.constant(0), fc.maxSafeNat())
+    expiresAt: fc.oneof(fc.constant(0), fc.maxSafeNat()),
+    annotation
   }),
-  fc.record({ type: fc.constant("delete" as const), keyspace, key: bytes }),
+  fc.record({ type: fc.constant("delete" as const), keyspace, key: bytes, annotation }),
   fc.record({ type: fc.constant("rangeDelete" as const), keyspace, start: bytes, end: bytes }),
   fc.record({ type: fc.constant("expire" as const), keyspace, key: bytes, expiresAt: fc.maxSafeNat(), version: fc.maxSafeNat() })
 )
 const transaction = fc.record({
   commitTimeMs: fc.maxSafeNat(),
-  annotation: fc.option(fc.uint8Array({ minLength: 1, maxLength: 50 }), { nil: undefined }),
+  annotation,
   operations: fc.array(operation, { maxLength: 6 })
 })
 
@@ -182,6 +184,8 @@ describe("visitTransactions", () => {
       ["bytes after the last transaction", [...transactionOf(0, 5), 0]],
       ["no commit time", transactionOf(0)],
       ["an annotation past the end", transactionOf(1, 5, 9)],
+      ["the annotation of a put past the end", transactionOf(0, 5, 0x21, 1, 1, 65, 3, 66, 0)],
+      ["the annotation of a delete past the end", transactionOf(0, 5, 0x22, 1, 1, 65, 3, 66)],
       ["a key past the end", transactionOf(0, 5, 1, 1, 3, 65)],
       ["no value", transactionOf(0, 5, 1, 1, 1, 65)],
       ["a value past the end", transactionOf(0, 5, 1, 1, 1, 65, 2, 66)],
@@ -201,7 +205,8 @@ describe("visitTransactions", () => {
       ["kind 0", transactionOf(0, 5, 0, 1, 0)],
       ["a delete that expires", transactionOf(0, 5, 0x12, 1, 0)],
       ["an expire without its time", transactionOf(0, 5, 4, 1, 0)],
-      ["an annotated operation", transactionOf(0, 5, 0x21, 1, 0, 0)],
+      ["an annotated range delete", transactionOf(0, 5, 0x23, 1, 0, 0)],
+      ["an annotated expire", transactionOf(0, 5, 0x34, 1, 0, 0, 0, 0)],
       ["an operation with the value before", transactionOf(0, 5, 0x41, 1, 0, 0)]
     ] as const)
       expect(damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)).reason, name).toBe("UnsupportedVersion")

@@ -12,8 +12,9 @@ import { counting, crc32, damageOf, text } from "./segments.ts"
 
 const example = docExample("wal")
 const firstEnd = 0x200 + 115
-const secondEnd = 0x400 + 76
-const lastSum = 0xd5b72221
+const secondEnd = 0x400 + 107
+const lastSum = 0xa4e2_e3d8
+const number = (n: number) => Uint8Array.of(n, 0, 0, 0, 0, 0, 0, 0)
 
 const content: ReadonlyArray<LoggedTransaction> = [
   {
@@ -21,8 +22,8 @@ const content: ReadonlyArray<LoggedTransaction> = [
     commitTimeMs: 1000,
     annotation: undefined,
     operations: [
-      { type: "put", keyspace: 1, key: text("a"), value: text("1"), expiresAt: 0 },
-      { type: "delete", keyspace: 1, key: text("b") }
+      { type: "put", keyspace: 1, key: text("a"), value: text("1"), expiresAt: 0, annotation: undefined },
+      { type: "delete", keyspace: 1, key: text("b"), annotation: undefined }
     ]
   },
   {
@@ -30,7 +31,7 @@ const content: ReadonlyArray<LoggedTransaction> = [
     commitTimeMs: 1001,
     annotation: text("why"),
     operations: [
-      { type: "put", keyspace: 16, key: text("k"), value: text("xyz"), expiresAt: 5000 },
+      { type: "put", keyspace: 16, key: text("k"), value: text("xyz"), expiresAt: 5000, annotation: undefined },
       { type: "rangeDelete", keyspace: 1, start: text("c"), end: text("e") },
       { type: "expire", keyspace: 16, key: text("o"), expiresAt: 900, version: 38 }
     ]
@@ -39,7 +40,11 @@ const content: ReadonlyArray<LoggedTransaction> = [
     sequence: 42,
     commitTimeMs: 1002,
     annotation: undefined,
-    operations: [{ type: "put", keyspace: 1, key: text("a"), value: new Uint8Array(0), expiresAt: 0 }]
+    operations: [
+      { type: "put", keyspace: 1, key: text("a"), value: new Uint8Array(0), expiresAt: 0, annotation: undefined },
+      { type: "put", keyspace: 1, key: text("n"), value: number(7), expiresAt: 6000, annotation: Uint8Array.of(1, ...number(5)) },
+      { type: "delete", keyspace: 1, key: text("b"), annotation: Uint8Array.of(8) }
+    ]
   }
 ]
 
@@ -78,6 +83,8 @@ describe("the log's worked example", () => {
     builder.reset()
     builder.beginTransaction(1002)
     builder.put(1, text("a"), new Uint8Array(0))
+    builder.put(1, text("n"), number(7), 6000, Uint8Array.of(1, ...number(5)))
+    builder.delete(1, text("b"), Uint8Array.of(8))
     builder.endTransaction()
     const second = builder.finish({ saltSum, epoch: 3, position: 812, firstSequence: 42, durableThrough: 415, previousSum: first.sum })
     put(file, 1024, second.bytes)
@@ -94,14 +101,14 @@ describe("the log's worked example", () => {
       lastSum,
       nextSequence: 43,
       endOffset: secondEnd,
-      endPosition: 888,
+      endPosition: 919,
       durableFloor: 415,
       gaps: [],
       tail: { kind: "clean" }
     })
     expect([...scan.groups]).toEqual([
       { offset: 512, lengthBytes: 115, position: 300, firstSequence: 40, count: 2, durableThrough: 300, sum: 0xec13cfe7, epoch: 3, rewritten: false },
-      { offset: 1024, lengthBytes: 76, position: 812, firstSequence: 42, count: 1, durableThrough: 415, sum: lastSum, epoch: 3, rewritten: false }
+      { offset: 1024, lengthBytes: 107, position: 812, firstSequence: 42, count: 1, durableThrough: 415, sum: lastSum, epoch: 3, rewritten: false }
     ])
     expect(read(example, { sealed: { lengthBytes: secondEnd, lastSum } }).transactions).toEqual(content)
   })

@@ -5,7 +5,7 @@ import { formatTable } from "../format/table.ts"
 import { withWaiting } from "../waiting.ts"
 import { openReader, printResult, type Shared } from "../shared.ts"
 
-/** Reads and checks every block of every file; the first damaged one ends it with exit code 5. */
+/** Reads and checks every block of every file, the manifest and the log; the first damaged one ends it with exit code 5. */
 export const verify = Effect.fnUntraced(function* (shared: Shared) {
   const { db } = yield* openReader(shared)
   const startMs = performance.now()
@@ -21,9 +21,10 @@ export const verify = Effect.fnUntraced(function* (shared: Shared) {
           ["value files", formatCount(report.valueFiles)],
           ["blocks", formatCount(report.blocks)],
           ["entries", formatCount(report.entries)],
-          ["read", formatBytes(report.bytes)],
+          ["log segments", formatCount(report.logSegments)],
+          ["read", formatBytes(report.bytes + report.logBytes)],
           ["took", formatDuration(ms)],
-          ["rate", formatByteRate(report.bytes, ms)]
+          ["rate", formatByteRate(report.bytes + report.logBytes, ms)]
         ],
         ["left", "right"],
         "  "

@@ -1,0 +1,320 @@
+import type { Batch } from "../../domain/batch/Batch.ts"
+import type { CommitHead } from "../../domain/batch/CommitHead.ts"
+import { normaliseOne } from "../../domain/batch/normalise.ts"
+import { KeyspaceDropped, SavepointNotFound, TransactionFinished, TransactionTooOld } from "../../domain/errors.ts"
+import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
+import { applyAtomic } from "../../domain/transaction/atomic.ts"
+import { isEmptyRange, keyAfter, ReadSet } from "../../domain/transaction/ReadSet.ts"
+import { AtomicChain, type Pending, type PendingWrite, WriteKind, WriteSet } from "../../domain/transaction/WriteSet.ts"
+import type { Durability } from "../../services/Database.ts"
+import type { Version } from "../../services/Tables.ts"
+import type { IsolationLevel } from "../../services/Transaction.ts"
+import type { CommitRequest, ConflictRange, Lease, LeaseOwner } from "../../services/TransactionManager.ts"
+import type { Memtable } from "../../domain/memtable/Memtable.ts"
+import type { View } from "../reading/View.ts"
+import type { TransactionShared } from "./TransactionShared.ts"
+
+/** Why a commit is refused: what `TransactionConflict` is made of once somebody is to see it. Most are followed by another attempt, and an error would cost more than that. */
+export class ConflictFound {
+  readonly keyspace: number
+  readonly start: Uint8Array
+  readonly end: Uint8Array | undefined
+  readonly winningSequence: number
+  constructor(keyspace: number, start: Uint8Array, end: Uint8Array | undefined, winningSequence: number) {
+    this.keyspace = keyspace
+    this.start = start
+    this.end = end
+    this.winningSequence = winningSequence
+  }
+}
+
+/** The commit came to its turn after its time was over. */
+export const timeOver = Symbol("time over")
+
+export type CommitRefusal = ConflictFound | TransactionTooOld | typeof timeOver
+
+export interface OpenSettings {
+  readonly isolation: IsolationLevel
+  readonly durability: Durability
+  readonly annotation: Uint8Array | undefined
+  readonly timeoutMs: number
+}
+
+export type TransactionState = "open" | "committing" | "committed" | "rolledBack" | "failed"
+
+/**
+ * One attempt of a transaction: its lease, and what it has read and written. All of it is synchronous; the Effects around it are in `TransactionSpaces.ts` and
+ * `makeTransactions.ts`. It is the view its own reads are made in.
+ */
+export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRefusal> {
+  state: TransactionState = "open"
+  readonly shared: TransactionShared
+  readonly settings: OpenSettings
+  lease: Lease
+  /** Monotonic ms at which its time is over, by its timeout or its lease. */
+  private endMs: number
+  readonly deadlineMs: number
+  annotation: Uint8Array | undefined
+  reads: ReadSet | undefined = undefined
+  writes: WriteSet | undefined = undefined
+  /** Walks that are going on, or were left behind: they end with the transaction at the latest. */
+  private scans: Set<{ readonly end: () => void }> | undefined = undefined
+  private savepoints: Array<{ readonly name: string; readonly position: number }> | undefined = undefined
+  /** Whether validation still keeps what follows its snapshot. */
+  private validated = true
+  private time = -1
+  /** Keys it holds, or waits for: see `LockTable.ts`. */
+  locked = false
+
+  /** Throws `TooManySnapshots`. */
+  constructor(shared: TransactionShared, settings: OpenSettings, deadlineMs: number | undefined) {
+    this.shared = shared
+    this.settings = settings
+    this.annotation = settings.annotation
+    this.lease = shared.transactions.openLease(this)
+    shared.transactions.beginValidation(this.lease.sequence)
+    this.deadlineMs = deadlineMs ?? this.lease.openedMs + settings.timeoutMs
+    this.endMs = Math.min(this.deadlineMs, this.lease.openedMs + shared.options.snapshotLeaseMs)
+    shared.counts.open++
+  }
+
+  // --- The view of its reads.
+
+  get memtables(): ReadonlyArray<Memtable> {
+    return this.shared.memtables.all()
+  }
+
+  get version(): Version {
+    return this.shared.reads.tables.current()
+  }
+
+  get sequence(): number {
+    return this.lease.sequence
+  }
+
+  /** Asked for only where something expires: the first time it is, the moment is chosen. */
+  get timeMs(): number {
+    if (this.time < 0) this.time = this.shared.clock.nowMs()
+    return this.time
+  }
+
+  // --- While it is open.
+
+  /** Throws `TransactionFinished`. What only gathers asks no more than this. */
+  checkOpenState(): void {
+    if (this.state !== "open") throw new TransactionFinished({ state: this.state === "committing" ? "committed" : this.state })
+  }
+
+  /** Throws why nothing may be read in it any more. */
+  check(): void {
+    this.checkOpenState()
+    this.shared.checkOpen()
+    if (!this.validated || this.shared.clock.monotonicMs() >= this.endMs) throw this.tooOld("time")
+  }
+
+  /** Its timeout has passed. */
+  get isOverdue(): boolean {
+    return this.shared.clock.monotonicMs() >= this.deadlineMs
+  }
+
+  tooOld(reason: "time" | "window"): TransactionTooOld {
+    return new TransactionTooOld({ sequence: this.lease.sequence, ageMs: this.shared.clock.monotonicMs() - this.lease.openedMs, reason })
+  }
+
+  /** Only what is validated is remembered as read. */
+  get remembersReads(): boolean {
+    return this.settings.isolation === "serializable"
+  }
+
+  readSet(): ReadSet {
+    return (this.reads ??= new ReadSet())
+  }
+
+  /** Throws `TransactionTooLarge`. */
+  add(write: PendingWrite): void {
+    ;(this.writes ??= new WriteSet(this.shared.options.batchBytesMax)).add(write)
+  }
+
+  scanBegan(scan: { readonly end: () => void }): void {
+    ;(this.scans ??= new Set()).add(scan)
+  }
+
+  scanEnded(scan: { readonly end: () => void }): void {
+    this.scans?.delete(scan)
+  }
+
+  get isUntouched(): boolean {
+    return this.reads === undefined && (this.writes === undefined || this.writes.position === 0)
+  }
+
+  /** What own writes make of a key, given what the snapshot has. Throws `AtomicOperationFailed`. */
+  settle(pending: Exclude<Pending, undefined>, onSnapshot: () => Uint8Array | undefined): Uint8Array | undefined {
+    if (pending instanceof AtomicChain) {
+      let value = pending.onSnapshot ? onSnapshot() : pending.base
+      const { operations } = pending
+      for (let i = 0; i < operations.length; i++) value = applyAtomic(operations[i]!, value, i)
+      return value
+    }
+    return typeof pending === "symbol" ? undefined : pending
+  }
+
+  get position(): number {
+    return this.writes?.position ?? 0
+  }
+
+  rollbackToPosition(position: number): void {
+    this.writes?.rollbackTo(position)
+    if (this.savepoints !== undefined) this.savepoints = this.savepoints.filter((savepoint) => savepoint.position <= position)
+  }
+
+  savepoint(name: string): void {
+    this.savepoints = (this.savepoints ?? []).filter((savepoint) => savepoint.name !== name)
+    this.savepoints.push({ name, position: this.position })
+  }
+
+  /** Throws `SavepointNotFound`. */
+  rollbackTo(name: string): void {
+    const savepoints = this.savepoints ?? []
+    const at = savepoints.findIndex((savepoint) => savepoint.name === name)
+    if (at < 0) throw new SavepointNotFound({ name })
+    this.writes?.rollbackTo(savepoints[at]!.position)
+    // Those set later go, even where nothing was written in between.
+    savepoints.length = at + 1
+  }
+
+  // --- The commit, in the turn of the transaction manager.
+
+  /** Whether there is anything that others could notice. */
+  get hasEffects(): boolean {
+    return this.writes !== undefined && this.writes.position > 0
+  }
+
+  /** Its keyspaces are checked by `fill`. */
+  get keyspace(): undefined {
+    return undefined
+  }
+
+  get options(): { readonly durability: Durability; readonly annotation: Uint8Array | undefined } {
+    return { durability: this.settings.durability, annotation: this.annotation }
+  }
+
+  fill(batch: Batch, head: CommitHead): void {
+    const { catalog } = this.shared
+    const { writes } = this.writes!
+    let checked = -1
+    for (let i = 0; i < writes.length; i++) {
+      const { key, keyspace, kind, operation, value } = writes[i]!
+      if (keyspace !== checked && !catalog.exists(keyspace)) throw new KeyspaceDropped({ name: catalog.nameOf(keyspace) ?? `#${keyspace}` })
+      checked = keyspace
+      if (operation !== undefined) normaliseOne(batch, i, keyspace, operation, head)
+      else if (kind === WriteKind.put) batch.addPut(keyspace, key, value)
+      else if (kind === WriteKind.delete) batch.addDelete(keyspace, key)
+      else if (kind === WriteKind.deleteRange) batch.addDeleteRange(keyspace, key, value)
+    }
+    batch.finish()
+  }
+
+  get conflicts(): ReadonlyArray<ConflictRange> | undefined {
+    let conflicts: Array<ConflictRange> | undefined
+    for (const { key, keyspace, kind, value } of this.writes!.writes)
+      if (kind === WriteKind.conflict) (conflicts ??= []).push({ keyspace, start: key, end: value! })
+    return conflicts
+  }
+
+  validate(commitTimeMs: number): CommitRefusal | undefined {
+    const { transactions } = this.shared
+    const above = this.lease.sequence
+    const nowMs = this.shared.clock.monotonicMs()
+    if (nowMs >= this.deadlineMs) return timeOver
+    if (!this.validated || nowMs >= this.endMs) return this.tooOld("time")
+    const { reads } = this
+    if (reads !== undefined) {
+      const { points, ranges } = reads
+      for (let i = 0; i < points.length; i++) {
+        const { hash, key, keyspace } = points[i]!
+        const newest = transactions.newestOfKey(keyspace, hash, key, 0, key.length, above)
+        if (newest !== 0) return this.refused(keyspace, key, undefined, newest)
+      }
+      for (let i = 0; i < ranges.length; i++) {
+        const range = ranges[i]!
+        if (isEmptyRange(range)) continue
+        const newest = transactions.newestInRange(range.keyspace, range.start, range.end, above)
+        if (newest !== 0) return this.refused(range.keyspace, range.start, range, newest)
+      }
+      // What expired since was there for this transaction, and is not for anybody after it: no commit did that, so the order of commits is as good as any.
+      const { expiring } = reads
+      if (expiring !== undefined && commitTimeMs >= expiring.expiresAt)
+        return new ConflictFound(expiring.keyspace, expiring.key, keyAfter(expiring.key), above)
+    }
+    if (this.settings.isolation === "snapshot") {
+      for (const { hash, key, keyspace, kind, value } of this.writes!.writes) {
+        // Resolved at the head, in commit order: they meet nobody.
+        if (kind === WriteKind.stamped || kind === WriteKind.atomic) continue
+        const isRange = kind === WriteKind.deleteRange || kind === WriteKind.conflict
+        const newest = isRange
+          ? transactions.newestInRange(keyspace, key, value, above)
+          : transactions.newestOfKey(keyspace, hash, key, 0, key.length, above)
+        if (newest !== 0) return this.refused(keyspace, key, isRange ? { end: value } : undefined, newest)
+      }
+    }
+    return undefined
+  }
+
+  private refused(keyspace: number, start: Uint8Array, range: { readonly end: Uint8Array | undefined } | undefined, newest: number) {
+    if (newest < 0) return this.tooOld("window")
+    return new ConflictFound(keyspace, start, range === undefined ? keyAfter(start) : range.end, newest)
+  }
+
+  /** Its place in the order is taken: nothing has to be kept for it any more. */
+  sequenced(): () => void {
+    this.release()
+    return nothingToTakeBack
+  }
+
+  // --- The end.
+
+  /** A second time does nothing. */
+  finish(state: "committed" | "rolledBack" | "failed"): void {
+    if (this.state !== "open" && this.state !== "committing") return
+    this.state = state
+    this.release()
+    this.shared.counts.open--
+    this.reads = this.writes = this.savepoints = undefined
+    if (this.locked) this.shared.locks.releaseAll(this)
+  }
+
+  leaseEnded(byTime: boolean): void {
+    this.endValidation()
+    if (this.scans !== undefined) for (const scan of this.scans) scan.end()
+    if (!byTime) return
+    this.shared.counts.abandoned++
+    if (this.locked) this.shared.locks.releaseAll(this)
+  }
+
+  /** Moves the snapshot to now: nothing was read or written yet. Throws `TooManySnapshots`. */
+  refresh(): void {
+    const { transactions } = this.shared
+    this.release()
+    this.lease = transactions.openLease(this)
+    transactions.beginValidation(this.lease.sequence)
+    this.endMs = Math.min(this.deadlineMs, this.lease.openedMs + this.shared.options.snapshotLeaseMs)
+    this.validated = true
+    this.time = -1
+  }
+
+  private release(): void {
+    this.lease.end()
+  }
+
+  private endValidation(): void {
+    if (!this.validated) return
+    this.validated = false
+    this.shared.transactions.endValidation(this.lease.sequence)
+  }
+
+  seedOf(keyspace: number): number {
+    return keyspaceSeed(this.shared.reads.hashSeed, keyspace)
+  }
+}
+
+const nothingToTakeBack = () => {}
