@@ -1,10 +1,28 @@
 import type * as Effect from "effect/Effect"
-import type { MaintenanceError, ReadError, ScanError, WriteError } from "../../src/domain/errors.ts"
+import type {
+  BatchError,
+  ChangesError,
+  MaintenanceError,
+  ReadError,
+  ScanError,
+  TransactionError,
+  TransactionReadError,
+  TransactionWriteError
+} from "../../src/domain/errors.ts"
 import type { Options } from "../../src/domain/options/Options.ts"
 import type { DatabaseShape, Durability } from "../../src/services/Database.ts"
 import type { Inputs, KeyStyle } from "./Inputs.ts"
+import type { Latency } from "./Latency.ts"
 
-export type CaseError = WriteError | ReadError | ScanError | MaintenanceError
+export type CaseError =
+  | BatchError
+  | ReadError
+  | ScanError
+  | MaintenanceError
+  | TransactionError
+  | TransactionReadError
+  | TransactionWriteError
+  | ChangesError
 
 /** What a case works with. */
 export interface Run {
@@ -12,6 +30,8 @@ export interface Run {
   readonly inputs: Inputs
   /** How many operations to do. */
   readonly operations: number
+  /** Where a case records how long single operations took. */
+  readonly latency: Latency
 }
 
 /** One row of the workload: named as LevelDB's `db_bench` names it, where that has such a row. */
@@ -24,6 +44,8 @@ export interface Case {
   readonly valueBytes: number
   /** `empty`: the case starts with nothing. `loaded`: with all entries, flushed, compacted and reopened, so that reads come from tables. */
   readonly start: "empty" | "loaded"
+  /** How the entries are loaded. Default: in batches of 1,000. */
+  readonly load?: (db: DatabaseShape, inputs: Inputs) => Effect.Effect<void, CaseError>
   /** Writers' time counts until everything is in tables and compaction is idle, too. */
   readonly writes: boolean
   /** Operations for so many entries. */

@@ -1,4 +1,5 @@
 import type { DatabaseStats, Durability } from "../../src/services/Database.ts"
+import type { LatencyFigures } from "./Latency.ts"
 
 /** What one run of a case measured: one line of JSON. */
 export interface Figures {
@@ -20,6 +21,8 @@ export interface Figures {
   readonly systemCpuSeconds: number
   readonly loopDelayP99Ms: number
   readonly loopDelayMaxMs: number
+  /** Of single operations, where the case times them. */
+  readonly latencyUs?: LatencyFigures
   readonly peakResidentBytes: number
   readonly openMs: number
   readonly reopenMs: number
@@ -53,6 +56,9 @@ const columns = [
   "lowest",
   "highest",
   "until idle",
+  "p50 µs",
+  "p99 µs",
+  "p99.9 µs",
   "main CPU µs/op",
   "all CPU µs/op",
   "VmHWM MiB",
@@ -69,6 +75,8 @@ export const tableOf = (figures: ReadonlyArray<Figures>): string => {
   const rows = [...byCase.values()].map((runs) => {
     const first = runs[0]!
     const of = (pick: (one: Figures) => number) => median(runs.map(pick))
+    const latency = (pick: (one: LatencyFigures) => number): string =>
+      first.latencyUs === undefined ? "" : of((one) => (one.latencyUs === undefined ? 0 : pick(one.latencyUs))).toFixed(0)
     const rates = runs.map((one) => one.operationsPerSecond)
     return [
       first.case,
@@ -76,6 +84,9 @@ export const tableOf = (figures: ReadonlyArray<Figures>): string => {
       rate(Math.min(...rates)),
       rate(Math.max(...rates)),
       first.flushes === 0 ? "" : rate(of((one) => one.operationsPerSecondUntilIdle)),
+      latency(({ p50 }) => p50),
+      latency(({ p99 }) => p99),
+      latency(({ p999 }) => p999),
       of((one) => (one.mainCpuSeconds / one.operations) * 1e6).toFixed(2),
       of((one) => ((one.userCpuSeconds + one.systemCpuSeconds) / one.operations) * 1e6).toFixed(2),
       mebibytes(of((one) => one.peakResidentBytes)),

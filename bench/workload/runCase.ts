@@ -7,6 +7,7 @@ import { Database, type DatabaseShape } from "../../src/services/Database.ts"
 import type { Case, CaseError, Run } from "./Case.ts"
 import type { Figures } from "./Figures.ts"
 import { Inputs } from "./Inputs.ts"
+import { Latency } from "./Latency.ts"
 import { idle, putInBatches } from "./steps.ts"
 import { peakResidentBytes, Usage } from "./Usage.ts"
 
@@ -44,7 +45,7 @@ export const prepare = (one: Case, settings: Settings): Effect.Effect<void, Case
     : withDatabase(optionsOf(one, settings), (db) =>
         Effect.gen(function* () {
           const inputs = inputsOf(one, settings)
-          yield* putInBatches(db, inputs, inputs.entries, (i) => i, 0, "buffered")
+          yield* one.load === undefined ? putInBatches(db, inputs, inputs.entries, (i) => i, 0, "buffered") : one.load(db, inputs)
           yield* db.flush
           yield* db.compact()
         })
@@ -59,17 +60,18 @@ export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, C
     const timed = (db: DatabaseShape) =>
       Effect.gen(function* () {
         // Reads are timed once tables are open, code is compiled and the cache is full: a quarter of the operations come before the clock.
-        if (!one.writes) yield* one.run({ db, inputs, operations: Math.ceil(operations / 4) })
+        if (!one.writes) yield* one.run({ db, inputs, operations: Math.ceil(operations / 4), latency: new Latency() })
+        const latency = new Latency()
         const usage = new Usage()
-        const counted = yield* one.run({ db, inputs, operations })
+        const counted = yield* one.run({ db, inputs, operations, latency })
         const seconds = usage.operationsDone()
         if (one.writes) yield* idle(db)
         const used = usage.stop()
-        return { counted, seconds, used, stats: yield* db.stats, peakBytes: peakResidentBytes() }
+        return { counted, latency: latency.figures(), seconds, used, stats: yield* db.stats, peakBytes: peakResidentBytes() }
       })
     const openedMs = performance.now()
     let openMs = 0
-    const { counted, peakBytes, seconds, stats, used } = yield* withDatabase(options, (db) => {
+    const { counted, latency, peakBytes, seconds, stats, used } = yield* withDatabase(options, (db) => {
       openMs = performance.now() - openedMs
       return timed(db)
     })
@@ -77,7 +79,7 @@ export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, C
     let reopenMs = 0
     yield* withDatabase(options, (db) => {
       reopenMs = performance.now() - reopenedMs
-      const run: Run = { db, inputs, operations }
+      const run: Run = { db, inputs, operations, latency: new Latency() }
       return one.validate(run, counted)
     })
     return {
@@ -91,6 +93,7 @@ export const runCase = (one: Case, settings: Settings): Effect.Effect<Figures, C
       operationsPerSecondUntilIdle: operations / used.seconds,
       mebibytesPerSecondUntilIdle: (operations * one.valueBytes) / mib / used.seconds,
       ...used,
+      ...(latency === undefined ? {} : { latencyUs: latency }),
       peakResidentBytes: peakBytes,
       openMs,
       reopenMs,

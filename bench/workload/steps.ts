@@ -45,6 +45,25 @@ export const putInBatches = (
     }
   })
 
+/** Puts the entries 0, 1, … one to a transaction, by fibers that each await one after the other. Answers with how many. */
+export const putByFibers = (db: DatabaseShape, inputs: Inputs, count: number, fibers: number): Effect.Effect<number, CaseError> =>
+  Effect.gen(function* () {
+    let next = 0
+    const writer = Effect.gen(function* () {
+      const key = new Uint8Array(keyBytes)
+      while (next < count) {
+        const index = next++
+        inputs.writeKey(index, key)
+        yield* db.put(key, inputs.value(index))
+      }
+    })
+    yield* Effect.all(
+      Array.from({ length: fibers }, () => writer),
+      { concurrency: "unbounded", discard: true }
+    )
+    return next
+  })
+
 /** Everything written so far is in tables and no compaction has anything left to do. */
 export const idle = (db: DatabaseShape): Effect.Effect<void, CaseError> =>
   Effect.gen(function* () {

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Case, Run } from "../Case.ts"
 import { keyBytes } from "../Inputs.ts"
-import { putInBatches, validateEntries } from "../steps.ts"
+import { putByFibers, putInBatches, validateEntries } from "../steps.ts"
 
 const common = { durability: "buffered", keys: "random", valueBytes: 100, start: "empty", writes: true } as const
 const everyEntry = (entries: number) => entries
@@ -26,23 +26,7 @@ const syncedPuts = (name: string, fibers: number, operationsMax: number): Case =
   about: `puts by ${fibers} fiber${fibers === 1 ? "" : "s"}, each awaiting its sync`,
   durability: "sync",
   operations: (entries) => Math.min(entries, operationsMax),
-  run: ({ db, inputs, operations }) =>
-    Effect.gen(function* () {
-      let next = 0
-      const writer = Effect.gen(function* () {
-        const key = new Uint8Array(keyBytes)
-        while (next < operations) {
-          const index = next++
-          inputs.writeKey(index, key)
-          yield* db.put(key, inputs.value(index))
-        }
-      })
-      yield* Effect.all(
-        Array.from({ length: fibers }, () => writer),
-        { concurrency: "unbounded", discard: true }
-      )
-      return next
-    }),
+  run: ({ db, inputs, operations }) => putByFibers(db, inputs, operations, fibers),
   validate: written
 })
 
