@@ -2,8 +2,8 @@
  * The reaper: turns values whose time has come into `expire` records, which readers of the change feed see and which let compaction drop the values. Reads do not wait for it:
  * they look at the time themselves.
  *
- * It walks the rows of the expiry keyspace in the order of time, at most `rowsPerCommit` for one commit. A row speaks of one version of one key; where the key has another
- * version by now (or none), only the row goes. Whether that changed between the look and the commit is asked in the commit turn, and what did is left for the next look.
+ * It walks the rows of the expiry keyspace in the order of time, at most `rowsPerCommit` (and `rowBytesPerCommit`) for one commit. A row speaks of one version of one key; where
+ * the key has another version by now (or none), only the row goes. Whether that changed between the look and the commit is asked in the commit turn, and what did is left for the next look.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -18,6 +18,7 @@ import { keyspaceSeed } from "../domain/keys/keyspaceSeed.ts"
 import { expiryKeyspace } from "../domain/keys/kinds.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { EngineClock } from "../services/EngineClock.ts"
+import { EngineOptions } from "../services/EngineOptions.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Memtables } from "../services/Memtables.ts"
@@ -29,6 +30,8 @@ import { RangeReader } from "./reading/RangeReader.ts"
 import type { View } from "./reading/View.ts"
 
 const rowsPerCommit = 1000
+/** Nor more than this of keys, or than a batch may hold: keys may be long. */
+const rowBytesPerCommit = 1 << 20
 /** The wall clock may be set forward while it sleeps, and engine time with it. */
 const sleepMsMax = 60_000
 /** After a failure: doubling from the first to the last. */
@@ -59,6 +62,7 @@ interface Reaping {
 }
 
 const make = Effect.gen(function* () {
+  const { batchBytesMax } = yield* EngineOptions
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
   const manifest = yield* Manifest
@@ -69,6 +73,7 @@ const make = Effect.gen(function* () {
   const wal = yield* Wal
 
   const { hashSeed } = manifest.state()
+  const bytesPerCommit = Math.min(rowBytesPerCommit, batchBytesMax)
   const point = new PointReader(tables)
   const slab = new Slab()
   const woken = Latch.makeUnsafe(false)
@@ -114,6 +119,7 @@ const make = Effect.gen(function* () {
   const readRows = (view: View, lower: Uint8Array, nowMs: number): Effect.Effect<DueRows, FileReadError> =>
     Effect.gen(function* () {
       const rows: Array<Uint8Array> = []
+      let bytes = 0
       const reader = yield* reading(
         () => new RangeReader(tables, view, expiryKeyspace, { lower, upper: undefined, reverse: false, limit: rowsPerCommit + 1 })
       )
@@ -122,7 +128,9 @@ const make = Effect.gen(function* () {
         for (let state = first; state !== "pending"; state = reader.advance(false)) {
           if (state === "end") return { rows, following: undefined }
           const row = reader.key(slab)
-          if (rows.length === rowsPerCommit || decodeExpiryRow(row).expiresAt > nowMs) return { rows, following: row }
+          bytes += row.length
+          if (rows.length === rowsPerCommit || (rows.length > 0 && bytes > bytesPerCommit) || decodeExpiryRow(row).expiresAt > nowMs)
+            return { rows, following: row }
           rows.push(row)
         }
         return undefined
@@ -256,5 +264,8 @@ const make = Effect.gen(function* () {
 /** What reading throws, as its public error. */
 const reading = <A>(read: () => A): Effect.Effect<A, FileReadError> => Effect.try({ try: read, catch: fromReadFailure })
 
-export const layer: Layer.Layer<never, never, EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal> =
-  Layer.effectDiscard(make)
+export const layer: Layer.Layer<
+  never,
+  never,
+  EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal
+> = Layer.effectDiscard(make)

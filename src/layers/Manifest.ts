@@ -84,13 +84,12 @@ const make = Effect.gen(function* () {
     yield* Effect.ignore(disk.remove(oldPath))
   })
 
-  const append = (next: ManifestState, record: ReturnType<typeof encodeManifestEdit>): Effect.Effect<void, IoFailure | LockLost> =>
+  const append = (record: ReturnType<typeof encodeManifestEdit>): Effect.Effect<void, IoFailure | LockLost> =>
     Effect.gen(function* () {
       yield* disk.writev(handle, [record.bytes], tail.lengthBytes)
       yield* disk.datasync(handle)
       if (!stillOurs()) return yield* new LockLost({ path: directory })
       tail = { lengthBytes: record.lengthBytes, lastSum: record.lastSum }
-      state = next
     })
 
   const commit: Manifest["Service"]["commit"] = (build, applied) =>
@@ -107,10 +106,12 @@ const make = Effect.gen(function* () {
             const exit = yield* Effect.exit(
               Effect.gen(function* () {
                 if (tail.lengthBytes - headBytes > Math.max(rolloverBytes, headBytes)) yield* rollOver
-                yield* append(next, encodeManifestEdit(crc32, tail, timed))
+                yield* append(encodeManifestEdit(crc32, tail, timed))
               })
             )
             if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))
+            // In one step: between two of a fiber others may run, and would find a state that the rest of the engine does not know yet.
+            state = next
             applied?.(state)
           })
         })

@@ -15,9 +15,11 @@ export interface RetentionParts {
   readonly nowMs: () => number
   /** As the manifest holds it when this is made. */
   readonly historyFrom: ReadonlyMap<number, number>
+  /** From where on keyspace 0 can be read, as the manifest holds it now: what a crash would leave. */
+  readonly namesDurableFrom: () => number
 }
 
-export const make = ({ catalog, historyFrom, nowMs, timeline }: RetentionParts): Retention["Service"] => {
+export const make = ({ catalog, historyFrom, namesDurableFrom, nowMs, timeline }: RetentionParts): Retention["Service"] => {
   let from: ReadonlyMap<number, number> = historyFrom
 
   /** By keyspace, the first sequence that retention still asks for; those that are not in it ask for nothing but the present. */
@@ -75,8 +77,9 @@ export const make = ({ catalog, historyFrom, nowMs, timeline }: RetentionParts):
       raise(systemKeyspace)
       raise(defaultKeyspace)
       for (const { id } of catalog.names()) raise(id)
-      // Who cannot be named any more, not even in the past, needs no note.
-      for (const [id, dropSequence] of dropped) if (dropSequence > (from.get(systemKeyspace) ?? 0)) raise(id)
+      // Who cannot be named any more, not even in the past nor after a crash that takes back what other jobs have raised, needs no note.
+      const namesFrom = namesDurableFrom()
+      for (const [id, dropSequence] of dropped) if (dropSequence > namesFrom) raise(id)
       from = next
       return { horizons: horizonsOf(floors), historyFrom: raised }
     }
@@ -90,6 +93,8 @@ export const layer: Layer.Layer<Retention, never, Catalog | EngineClock | Manife
     const clock = yield* EngineClock
     const manifest = yield* Manifest
     const timeline = yield* Timeline
-    return Retention.of(make({ catalog, timeline, nowMs: clock.nowMs, historyFrom: manifest.state().historyFrom }))
+    const { historyFrom } = manifest.state()
+    const namesDurableFrom = () => manifest.state().historyFrom.get(systemKeyspace) ?? 0
+    return Retention.of(make({ catalog, timeline, nowMs: clock.nowMs, historyFrom, namesDurableFrom }))
   })
 )

@@ -29,8 +29,9 @@ export const readMarks = (directory: string, tables: Tables["Service"], view: Vi
     if (!isNewest || value === undefined) continue
     const row = decodeMarkRow(key, value)
     if (row === undefined) throw new Damage(directory, 0, "Malformed", "keyspace 0 holds a time mark of another form")
-    // Of those that are older than all history, whose sequences are gone, the newest tells the time of what follows it.
-    if (sequence === 0) marks.forget(marks.count)
+    // Of those that are older than all history, whose sequences are gone, the newest tells the time of what follows it. The others
+    // are still to be deleted.
+    if (sequence === 0) marks.elide()
     marks.add(row.second, sequence, row.isLast)
   }
   return marks

@@ -319,9 +319,10 @@ const make = Effect.gen(function* () {
         durability = durabilityOf(given.durability, durability)
         if (given.annotation !== undefined) annotation = annotationBytes(given.annotation)
       }
-      request.fill(batch, head)
+      // Before anything is made of what may have changed: a comparison that fails for it would be told instead of the conflict.
       const conflict = request.validate?.(head.commitTimeMs)
       if (conflict !== undefined) return Effect.fail(conflict)
+      request.fill(batch, head)
       return sequence(durability, annotation, request) ?? stopped("flush", sinceMs, again)
     } catch (cause) {
       if (cause instanceof NotAtHand) return readAhead(request, attempt, cause)

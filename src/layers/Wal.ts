@@ -38,6 +38,12 @@ interface PendingGroup {
  */
 const ownedMsMax = 1
 
+/**
+ * So many groups of a single transaction are written by the callers themselves before one is left to the committer, to see whether others come along: among many writers that take
+ * turns no caller would ever meet company, and each would pay for a write of its own.
+ */
+const ledInRowMax = 32
+
 /** The health condition while no segment can be made. */
 const preparing = "log segment"
 
@@ -82,6 +88,7 @@ const make = Effect.gen(function* () {
   let spare: GroupBuilder = new GroupBuilder(crc32)
   let pending: PendingGroup = { builder: new GroupBuilder(crc32), replies: [], sync: false, firstSequence: next }
   let lastGroupTransactions = 0
+  let ledInRow = 0
   let busy = false
   let closing = false
   let failure: CommitError | undefined
@@ -200,6 +207,17 @@ const make = Effect.gen(function* () {
     if (visibleWaiters.length > 0) visibleWaiters = release(visibleWaiters, visible)
     if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
     log.moved()
+  }
+
+  let waking = false
+  /** Once the writers that are ready have had their turn of the event loop: opening the latch would run the committer here and now, with a group of one. */
+  const wakeSoon = () => {
+    if (waking) return
+    waking = true
+    setImmediate(() => {
+      waking = false
+      work.openUnsafe()
+    })
   }
 
   const rotationDue = () => segment.position - segment.basePosition >= options.walSegmentBytes
@@ -396,8 +414,9 @@ const make = Effect.gen(function* () {
         !closing &&
         durableWaiters.length === 0 &&
         !rotationDue() &&
-        (lastGroupTransactions <= 1 || pending.builder.payloadBytes >= 32_768)
+        ((lastGroupTransactions <= 1 && ledInRow < ledInRowMax && pending.replies.length === 1) || pending.builder.payloadBytes >= 32_768)
       ) {
+        ledInRow++
         const group = take()
         try {
           write(group)
@@ -407,7 +426,10 @@ const make = Effect.gen(function* () {
         }
         return
       }
-      work.openUnsafe()
+      ledInRow = 0
+      // A sync takes its time, in which the next group gathers.
+      if (pending.sync || durableWaiters.length > 0) work.openUnsafe()
+      else wakeSoon()
     },
     abandon: (cause) => poison(undefined, cause),
     visibleSequence: () => visible,

@@ -7,6 +7,7 @@ const utf8 = new TextEncoder()
 export const keyspaceNameBytes = (name: unknown): Uint8Array => {
   if (typeof name !== "string") throw new InvalidKeyspaceName({ name: String(name), detail: "a name is a string" })
   if (name.length === 0) throw new InvalidKeyspaceName({ name, detail: "it is empty" })
+  if (name === "default") throw new InvalidKeyspaceName({ name, detail: "it stands for the keyspace that is always there: use the database itself" })
   if (!name.isWellFormed()) throw new InvalidKeyspaceName({ name, detail: "it holds a lone surrogate" })
   const bytes = utf8.encode(name)
   if (bytes.length > nameBytesMax) throw new InvalidKeyspaceName({ name: `${name.slice(0, 40)}…`, detail: `it is longer than ${nameBytesMax} bytes` })

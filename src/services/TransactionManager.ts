@@ -57,7 +57,7 @@ export interface CommitRequest<E> {
   readonly options: WriteOptions | undefined
   /** Fills the batch (and finishes it); runs in the commit turn, again in every attempt. May throw the refusals of a batch, `AtomicOperationFailed`, and `NotAtHand`. */
   readonly fill: (batch: Batch, head: CommitHead) => void
-  /** The last question before the sequence is given out: an answer refuses the commit, with that. Cost follows the transaction; no I/O. */
+  /** Asked in the turn that gives out the sequence, before `fill`: an answer refuses the commit, with that. Cost follows the transaction; no I/O. */
   readonly validate?: ((commitTimeMs: number) => E | undefined) | undefined
   /** Ranges that count as written, for the validation of others. With some, a commit takes a sequence even where its batch is empty. Kept, not copied. */
   readonly conflicts?: ReadonlyArray<ConflictRange> | undefined

@@ -15,7 +15,7 @@ export const featureMutants: ReadonlyArray<Mutant> = [
     file: "src/layers/Wal.ts",
     find: "segment.headerBytes + (visiblePosition - segment.basePosition)",
     replace: "segment.headerBytes + (segment.position - segment.basePosition)",
-    test: { file: changes, name: "what is not visible > is not shown before" },
+    test: { file: changes, name: "the join from history into live > has every sequence once" },
     invariant: "6: a reader of changes sees a group that is written and not yet visible"
   },
   {
@@ -47,7 +47,7 @@ export const featureMutants: ReadonlyArray<Mutant> = [
     file: "src/layers/feed/LogReader.ts",
     find: "return verifyGroup(crc32, segment.header.saltSum, segment.path, offset, this.window, at, header) ? header : undefined",
     replace: "return at >= 0 ? header : undefined",
-    test: { file: changes, name: "what is not there to be read > damage .byte 44000" },
+    test: { file: changes, name: "what is not there to be read > damage .byte 41060" },
     invariant: "5: a damaged group is handed to a reader of changes"
   },
   {
@@ -138,7 +138,7 @@ export const featureMutants: ReadonlyArray<Mutant> = [
     file: "src/domain/compaction/picker.ts",
     find: "Math.min(4 * levelZeroTables, this.#options.levelZeroTablesMax)",
     replace: "4 * levelZeroTables",
-    test: { file: "test/layers/deleteReserve.test.ts", name: "where level 0 stops writers > tables that do not overlap" },
+    test: { file: picker, name: "pickCompaction > level 0 > is shortened" },
     invariant: "decision 7: writers wait for a compaction that nobody starts"
   },
   {
@@ -200,8 +200,8 @@ export const featureMutants: ReadonlyArray<Mutant> = [
   {
     name: "keep-writes-of-failed-nested",
     file: "src/layers/transactions/makeTransactions.ts",
-    find: 'if (Exit.isFailure(exit) && tx.state === "open") tx.rollbackToPosition(position)',
-    replace: "void position",
+    find: 'if (Exit.isFailure(exit) && tx.state === "open") tx',
+    replace: "if (exit === undefined) tx",
     test: { file: transactions, name: "savepoints and nesting > a nested transaction joins" },
     invariant: "2: half of what failed is committed with the outer transaction"
   },
@@ -210,7 +210,7 @@ export const featureMutants: ReadonlyArray<Mutant> = [
     file: "src/runtime/projections/fold.ts",
     find: "if (change.sequence >= stored) yield* apply",
     replace: "yield* apply",
-    test: { file: "test/runtime/projections.test.ts", name: "run > folds each change once" },
+    test: { file: "test/runtime/projections.test.ts", name: "run > passes over what another one has folded" },
     invariant: "2: a change counts twice in a projection"
   },
   {

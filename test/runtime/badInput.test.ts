@@ -278,7 +278,7 @@ describe("keyspaces and checkpoints", () => {
   it.effect("names that cannot be", () =>
     withDatabase((db) =>
       Effect.gen(function* () {
-        for (const name of ["", "\ud800", "n".repeat(256), "é".repeat(128), undefined, null, 7, {}, new Uint8Array(1)]) {
+        for (const name of ["", "default", "\ud800", "n".repeat(256), "é".repeat(128), undefined, null, 7, {}, new Uint8Array(1)]) {
           expect(yield* refusal(db.keyspace(anything(name)))).toMatchObject({ _tag: "InvalidKeyspaceName" })
           expect(yield* refusal(db.dropKeyspace(anything(name)))).toMatchObject({ _tag: "InvalidKeyspaceName" })
         }

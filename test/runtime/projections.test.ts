@@ -128,6 +128,27 @@ describe("run", () => {
     })
   )
 
+  it.effect("passes over what another one has folded of the changes that it holds", () =>
+    Effect.gen(function* () {
+      const db = yield* opened
+      const { expected, write } = yield* sourceOf(db)
+      yield* write("a")
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      const slow: typeof notes.apply = (target, change, tx) =>
+        Deferred.succeed(begun, undefined).pipe(Effect.andThen(Deferred.await(gate)), Effect.andThen(noteSequences(target, change, tx)))
+      yield* Projection.run(db, { ...notes, apply: slow })
+      yield* Deferred.await(begun)
+      yield* Effect.forEach(["a", "b"], write)
+      // This one begins with the same change, takes two more along, and waits for its turn.
+      yield* Projection.run(db, notes)
+      for (let turns = 0; turns < 50; turns++) yield* Effect.yieldNow
+      yield* Deferred.succeed(gate, undefined)
+      yield* Projection.awaitSequence(db, "notes")
+      expect((yield* shown(db)).content).toEqual(expected.at(Infinity))
+    })
+  )
+
   it.effect("shows content and position of one moment, whatever is folded meanwhile", () =>
     Effect.gen(function* () {
       const db = yield* opened

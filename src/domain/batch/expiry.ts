@@ -25,15 +25,17 @@ export const expiresAtOf = (given: Unchecked, commitTimeMs: number): number | st
     return `expiresAt is ${expiresAt instanceof Date ? "an invalid Date" : found(expiresAt)}. Use a Date, or milliseconds since 1970.`
   }
   if (expiresAt !== undefined) return "there are both ttl and expiresAt. Use one of them."
-  const ms = typeof ttl === "number" ? ttl : durationMs(ttl)
+  const ms = durationMs(ttl)
   if (ms >= 0) return stored(commitTimeMs + ms)
   return `ttl is ${found(ttl)}. Use a duration that is not negative (a number of milliseconds, "5 minutes", a Duration).`
 }
 
 const units = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"] as const
 
-const durationMs = (ttl: unknown): number => {
-  // An object with none of the units (a misspelt one, say) would be no time at all, and the value gone at once.
+/** A `Duration.Input` that nobody has checked yet, in ms; a number as it is, NaN for what is no duration at all. */
+export const durationMs = (ttl: unknown): number => {
+  if (typeof ttl === "number") return ttl
+  // An object with none of the units (a misspelt one, say) would be no time at all.
   if (typeof ttl === "object" && ttl !== null && !Duration.isDuration(ttl) && !Array.isArray(ttl)) {
     const given: { readonly [unit in (typeof units)[number]]?: unknown } = ttl
     if (!units.some((unit) => typeof given[unit] === "number")) return Number.NaN

@@ -33,12 +33,17 @@ export class TimeMarks {
     return this.count > 0 && this.#sequences[this.#end - 1]! >= 0
   }
 
-  /** Both must be above those of the mark before (a sequence of 0, elided, may stand before any). */
+  /** Both must be above those of the mark before; several with the sequence 0, elided, may stand before all others. */
   add(second: number, sequence: number, isLast: boolean): void {
     if (this.#end === this.#seconds.length) this.#grow()
     this.#seconds[this.#end] = second
     this.#sequences[this.#end] = isLast ? -1 - sequence : sequence
     this.#end++
+  }
+
+  /** All marks there are lie before history, with sequences that nobody knows any more. They are only kept to be forgotten. */
+  elide(): void {
+    this.#sequences.fill(0, this.#start, this.#end)
   }
 
   /** The commits from `sequence` on have failed. */
@@ -75,6 +80,7 @@ export class TimeMarks {
   sequenceBefore(second: number, newest: number): number | undefined {
     const at = this.#from(second)
     const sequence = at === this.#end ? newest + 1 : this.#sequenceOf(at)
+    if (sequence === 0) return undefined
     // Before the first commit of all there was nothing, and that is known.
     const isKnown = at === this.#start ? sequence === 1 : this.#sequences[at - 1]! >= 0
     return isKnown ? sequence - 1 : undefined

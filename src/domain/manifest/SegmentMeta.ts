@@ -8,7 +8,7 @@ export interface SegmentSeal {
   readonly lengthBytes: number
   /** Sum of the last group; where there is none, that of the last group before the segment. */
   readonly lastSum: number
-  /** The last sequence up to here: with no transaction in the segment, that of the log before it. */
+  /** The last sequence in it; 0 where there is no transaction. */
   readonly lastSequence: number
   /** The first sequence in it; above the last one where there is no transaction. What the feed can still show begins here. */
   readonly firstSequence: number

@@ -78,7 +78,7 @@ export interface Options {
 export interface Retention {
   /** For `at` and `history`: older versions stay readable for so long. Default 0. */
   readonly history?: Duration.Input | "unlimited" | undefined
-  /** For `changes`: log segments are kept for so long after they were needed for recovery. Default 0. */
+  /** For `changes`: log segments that recovery no longer needs are kept for so long after the last commit in them. Default 0. */
   readonly log?: Duration.Input | "unlimited" | undefined
   /** How much of the log named cursors and slow readers may pin together. Default 1 GiB. */
   readonly cursorBytes?: number | undefined

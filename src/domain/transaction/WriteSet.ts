@@ -68,6 +68,8 @@ export class WriteSet {
   private rangeCount = 0
   /** Range deletes, each with its position + 1 as sequence. */
   private ranges: TombstoneRuns | undefined = undefined
+  /** Whether a scan looks at `ranges`. */
+  private lent = false
   /** Indices of the last writes of distinct keys, in order of keyspace and key, of the writes before `sortedTo`. */
   private sorted: Array<number> = []
   private sortedTo = 0
@@ -113,10 +115,12 @@ export class WriteSet {
         else this.index.set(write.hash, previous)
       }
     }
+    const removes = writes.length > position
     writes.length = Math.min(writes.length, position)
-    if (ranges > 0) {
+    // A scan that is going on keeps the old ones: what comes now stands at positions it knows.
+    if (ranges > 0 || (removes && this.lent)) {
+      this.lent = false
       this.rangeCount -= ranges
-      // A scan that is going on keeps the old ones.
       this.ranges = this.rangeCount === 0 ? undefined : new TombstoneRuns()
       writes.forEach((write, at) => {
         if (write.kind === WriteKind.deleteRange)
@@ -136,7 +140,9 @@ export class WriteSet {
 
   /** The range deletes there are now, whatever comes or goes later; undefined where there are none. */
   rangeDeletes(): RangeDeletes | undefined {
-    return this.ranges === undefined ? undefined : new RangeDeletes(this.ranges, this.writes.length)
+    if (this.ranges === undefined) return undefined
+    this.lent = true
+    return new RangeDeletes(this.ranges, this.writes.length)
   }
 
   /** The keys written in [lower, upper), ascending, with what is made of each now; later writes do not change what was returned. */
@@ -284,4 +290,4 @@ const sizeOf = ({ key, operation, value }: PendingWrite): number =>
 
 const operandBytes = ({ expected, suffix, value }: UncheckedOperation): number => lengthOf(value) + lengthOf(expected) + lengthOf(suffix)
 
-const lengthOf = (operand: unknown): number => (operand instanceof Uint8Array ? operand.length : 0)
+const lengthOf = (operand: unknown): number => (operand instanceof Uint8Array || typeof operand === "string" ? operand.length : 0)

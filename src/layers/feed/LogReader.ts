@@ -155,22 +155,28 @@ export class LogReader {
           return cause instanceof IoFailure ? Effect.fail(cause) : Effect.die(cause)
         }
       }
-      this.loading = true
-      return this.parts.disk.read(segment.handle, into, offset).pipe(
-        Effect.ensuring(
+      // From the moment on in which it counts as loading, somebody sees to its end: a fiber may be interrupted between any two steps.
+      return Effect.acquireUseRelease(
+        Effect.sync(() => {
+          this.loading = this.segment === segment
+          return this.loading
+        }),
+        (isOpen) =>
+          isOpen
+            ? Effect.flatMap(this.parts.disk.read(segment.handle, into, offset), (count) => {
+                try {
+                  took(count)
+                  return Effect.void
+                } catch (cause) {
+                  return cause instanceof IoFailure ? Effect.fail(cause) : Effect.die(cause)
+                }
+              })
+            : Effect.void,
+        () =>
           Effect.sync(() => {
             this.loading = false
             if (this.dropped || this.closed) this.closeSegment()
           })
-        ),
-        Effect.flatMap((count) => {
-          try {
-            took(count)
-            return Effect.void
-          } catch (cause) {
-            return cause instanceof IoFailure ? Effect.fail(cause) : Effect.die(cause)
-          }
-        })
       )
     })
   }

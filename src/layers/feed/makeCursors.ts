@@ -167,16 +167,31 @@ export const makeCursors = (parts: FeedParts, positions: LogPositions, onLess: (
         return Effect.succeed(info(there))
       }
       if (next !== undefined) checkPosition(next)
-      const start = positions.start(next ?? positions.visible() + 1)
-      const cursor: Cursor = { name: key, next: start, since: 0, before: start, own: true }
-      beginning.add(cursor)
-      const written = write(cursorRowKey(bytes), encodeCursor(start, manifest.state().lineageId), () => {
-        known.set(key, cursor)
-        return () => known.delete(key)
-      })
-      return written.pipe(
-        Effect.map(() => info(cursor)),
-        Effect.ensuring(Effect.sync(() => beginning.delete(cursor)))
+      // Whatever becomes of the fiber, and wherever: one that stayed among these would keep the log for ever.
+      return Effect.acquireUseRelease(
+        Effect.suspend(() => {
+          try {
+            const start = positions.start(next ?? positions.visible() + 1)
+            const cursor: Cursor = { name: key, next: start, since: 0, before: start, own: true }
+            beginning.add(cursor)
+            return Effect.succeed(cursor)
+          } catch (cause) {
+            return Effect.fail(cursorError(cause))
+          }
+        }),
+        (cursor) =>
+          Effect.map(
+            write(cursorRowKey(bytes), encodeCursor(cursor.next, manifest.state().lineageId), () => {
+              known.set(key, cursor)
+              return () => known.delete(key)
+            }),
+            () => info(cursor)
+          ),
+        (cursor) =>
+          Effect.sync(() => {
+            beginning.delete(cursor)
+            if (known.get(key) !== cursor) onLess()
+          })
       )
     })
 

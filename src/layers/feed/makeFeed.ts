@@ -69,7 +69,7 @@ const checkOptions = (given: unknown): { readonly wanted: ChangesOptions; readon
     throw new InvalidRange({ detail: "from must be a sequence: a whole number, 0 or more." })
   if (from !== undefined && cursor !== undefined) throw new InvalidRange({ detail: "it has both from and cursor. Keep one of them." })
   if (live !== undefined && typeof live !== "boolean") throw new InvalidRange({ detail: `live is ${describeType(live)}. Use true or false.` })
-  if (keyspace !== undefined) keyspaceNameBytes(keyspace)
+  if (keyspace !== undefined && keyspace !== "default") keyspaceNameBytes(keyspace)
   const { lower } = keyBounds({ prefix: wanted.prefix })
   return { wanted, prefix: lower }
 }

@@ -69,8 +69,9 @@ export const makeCheckpoint = (
       lineageId: entropy.bytes(16),
       segments: new Map(),
       fileIdsThrough: manifestId + fileIdBlock,
-      // Nothing beyond what is flushed was ever given out in the new lineage.
-      sequencesThrough: state.flushedThrough.sequence
+      // Nothing beyond what is flushed was ever given out in the new lineage, nor lost in it.
+      sequencesThrough: state.flushedThrough.sequence,
+      lostRanges: state.lostRanges.filter(({ from }) => from <= state.flushedThrough.sequence)
     }
     const encoded = encodeManifest(crc32, manifestId, copy)
     yield* write(disk, `${path}/${fileName("manifest", manifestId)}`, encoded.bytes)

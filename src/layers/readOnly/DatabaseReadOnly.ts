@@ -376,11 +376,12 @@ const make = Effect.gen(function* () {
     refresh: attemptRead(() => {
       checkOpen()
       const next = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
+      // In one step, whatever fails afterwards: the new tables show nothing of an older moment.
       const version = tables.install(next.state)
-      projections = readProjections(version, next)
       opened = next
       // What is cached was read at an earlier sequence, and the writer's writes were never noted here.
       valueCache.raiseFloor(next.sequence)
+      projections = readProjections(version, next)
     }),
     flush: refused,
     compact: () => refused,

@@ -235,7 +235,7 @@ const lastSequenceOf = (segments: ReadonlyArray<ScannedSegment>): number => {
 }
 
 interface SplitLog {
-  /** Old segments as the new manifest names them: sealed at the floor, without those that hold nothing above what is flushed. */
+  /** Old segments as the new manifest names them: sealed at the floor, without those that have nothing before it. */
   readonly sealed: ReadonlyArray<SegmentMeta>
   /** Groups that are valid, but that nothing proves durable. */
   readonly beyond: ReadonlyArray<{ readonly segment: ScannedSegment; readonly fromIndex: number }>

@@ -33,15 +33,18 @@ export class LockTable {
     return this.waiting.size
   }
 
-  /** Waits until the owner holds the name. Interrupted, it leaves the queue. */
+  /** Whether the owner holds the name now: it is given at once, or not at all. */
+  take(owner: LockOwner, name: string): boolean {
+    const lock = this.locks.get(name)
+    if (lock === undefined) this.give({ name, holder: owner, queue: [] }, owner)
+    return lock === undefined || lock.holder === owner
+  }
+
+  /** Waits until the owner holds the name, or has ended (`releaseAll`). Interrupted, it leaves the queue. */
   acquire(owner: LockOwner, name: string): Effect.Effect<void, LockDeadlock> {
     return Effect.suspend(() => {
-      const lock = this.locks.get(name)
-      if (lock === undefined) {
-        this.give({ name, holder: owner, queue: [] }, owner)
-        return Effect.void
-      }
-      if (lock.holder === owner) return Effect.void
+      if (this.take(owner, name)) return Effect.void
+      const lock = this.locks.get(name)!
       if (this.closesCircle(owner, lock)) return Effect.fail(new LockDeadlock({}))
       return Effect.callback<void>((resume) => {
         const waiter: Waiter = { owner, grant: () => resume(Effect.void) }
@@ -59,8 +62,13 @@ export class LockTable {
     })
   }
 
-  /** Gives back all the owner holds, each to the first who waits for it; a wait of its own ends without a grant when it is interrupted. */
+  /** Gives back all the owner holds, each to the first who waits for it; where it waits itself, that is over, without the lock: it has ended. */
   releaseAll(owner: LockOwner): void {
+    const waiting = this.waiting.get(owner)
+    if (waiting !== undefined) {
+      this.waiting.delete(owner)
+      for (const { queue } of waiting) for (let at = queue.length - 1; at >= 0; at--) if (queue[at]!.owner === owner) queue.splice(at, 1)[0]!.grant()
+    }
     const held = this.held.get(owner)
     if (held === undefined) return
     this.held.delete(owner)

@@ -40,6 +40,18 @@ export interface OpenSettings {
   readonly timeoutMs: number
 }
 
+/** A transaction that joined another. */
+export interface JoinedFrame {
+  /** In the writes of the whole: none of its own stands before it. */
+  position: number
+  readonly outer: JoinedFrame | undefined
+}
+
+const isWithin = (given: JoinedFrame | undefined, frame: JoinedFrame): boolean => {
+  for (let at = given; at !== undefined; at = at.outer) if (at === frame) return true
+  return false
+}
+
 export type TransactionState = "open" | "committing" | "committed" | "rolledBack" | "failed"
 
 /**
@@ -59,12 +71,20 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
   writes: WriteSet | undefined = undefined
   /** Walks that are going on, or were left behind: they end with the transaction at the latest. */
   private scans: Set<{ readonly end: () => void }> | undefined = undefined
-  private savepoints: Array<{ readonly name: string; readonly position: number }> | undefined = undefined
+  private savepoints: Array<{ readonly name: string; position: number; readonly frame: JoinedFrame | undefined }> | undefined = undefined
   /** Whether validation still keeps what follows its snapshot. */
   private validated = true
   private time = -1
   /** Keys it holds, or waits for: see `LockTable.ts`. */
   locked = false
+  /** It runs in a body that is interrupted when the time is over: what waits in it need not look at the time. */
+  isTimed = false
+  /** Something of its snapshot was looked at, remembered or not: from then on the snapshot stays where it is. */
+  looked = false
+  /** The transactions that have joined it and are not over. */
+  private frames: Set<JoinedFrame> | undefined = undefined
+  /** Of each write, which of those it belongs to; as long as some have one. */
+  private owners: Array<JoinedFrame | undefined> = []
 
   /** Throws `TooManySnapshots`. */
   constructor(shared: TransactionShared, settings: OpenSettings, deadlineMs: number | undefined) {
@@ -131,8 +151,12 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
   }
 
   /** Throws `TransactionTooLarge`. */
-  add(write: PendingWrite): void {
-    ;(this.writes ??= new WriteSet(this.shared.options.batchBytesMax)).add(write)
+  add(write: PendingWrite, frame: JoinedFrame | undefined): void {
+    const writes = (this.writes ??= new WriteSet(this.shared.options.batchBytesMax))
+    writes.add(write)
+    const { owners } = this
+    // Also where somebody else's write stood, and was taken back.
+    if (frame !== undefined || owners.length >= writes.position) owners[writes.position - 1] = frame
   }
 
   scanBegan(scan: { readonly end: () => void }): void {
@@ -144,7 +168,7 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
   }
 
   get isUntouched(): boolean {
-    return this.reads === undefined && (this.writes === undefined || this.writes.position === 0)
+    return !this.looked && this.reads === undefined && (this.writes === undefined || this.writes.position === 0)
   }
 
   /** What own writes make of a key, given what the snapshot has. Throws `AtomicOperationFailed`. */
@@ -162,14 +186,42 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     return this.writes?.position ?? 0
   }
 
-  rollbackToPosition(position: number): void {
-    this.writes?.rollbackTo(position)
-    if (this.savepoints !== undefined) this.savepoints = this.savepoints.filter((savepoint) => savepoint.position <= position)
+  /** Another transaction joins it here; `left` is when it is over. */
+  joined(outer: JoinedFrame | undefined): JoinedFrame {
+    const frame = { position: this.position, outer }
+    ;(this.frames ??= new Set()).add(frame)
+    return frame
   }
 
-  savepoint(name: string): void {
+  left(frame: JoinedFrame): void {
+    this.frames?.delete(frame)
+  }
+
+  /** Takes back what belongs to the frame: others may have written side by side with it. */
+  rollbackFrame(frame: JoinedFrame): void {
+    const from = frame.position
+    const { owners } = this
+    const later = this.writes?.writes.slice(from) ?? []
+    /** Of each place from `from` on, how many before it stay. */
+    const staying: Array<number> = []
+    let count = 0
+    for (let i = 0; i <= later.length; i++) {
+      staying.push(count)
+      if (i < later.length && !isWithin(owners[from + i], frame)) count++
+    }
+    const moved = (position: number) => (position <= from ? position : from + staying[position - from]!)
+    this.savepoints = this.savepoints?.filter((savepoint) => !isWithin(savepoint.frame, frame))
+    for (const savepoint of this.savepoints ?? []) savepoint.position = moved(savepoint.position)
+    for (const other of this.frames ?? []) other.position = moved(other.position)
+    const laterOwners = owners.slice(from)
+    this.writes?.rollbackTo(from)
+    owners.length = Math.min(owners.length, from)
+    for (let i = 0; i < later.length; i++) if (!isWithin(laterOwners[i], frame)) this.add(later[i]!, laterOwners[i])
+  }
+
+  savepoint(name: string, frame: JoinedFrame | undefined): void {
     this.savepoints = (this.savepoints ?? []).filter((savepoint) => savepoint.name !== name)
-    this.savepoints.push({ name, position: this.position })
+    this.savepoints.push({ name, position: this.position, frame })
   }
 
   /** Throws `SavepointNotFound`. */
@@ -177,9 +229,16 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     const savepoints = this.savepoints ?? []
     const at = savepoints.findIndex((savepoint) => savepoint.name === name)
     if (at < 0) throw new SavepointNotFound({ name })
-    this.writes?.rollbackTo(savepoints[at]!.position)
+    this.takeBack(savepoints[at]!.position)
     // Those set later go, even where nothing was written in between.
     savepoints.length = at + 1
+  }
+
+  private takeBack(position: number): void {
+    this.writes?.rollbackTo(position)
+    this.owners.length = Math.min(this.owners.length, position)
+    // What is written from here on belongs to those who are still in it: none began later than this.
+    if (this.frames !== undefined) for (const frame of this.frames) frame.position = Math.min(frame.position, position)
   }
 
   // --- The commit, in the turn of the transaction manager.
@@ -222,7 +281,7 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
   }
 
   validate(commitTimeMs: number): CommitRefusal | undefined {
-    const { transactions } = this.shared
+    const { catalog, transactions } = this.shared
     const above = this.lease.sequence
     const nowMs = this.shared.clock.monotonicMs()
     if (nowMs >= this.deadlineMs) return timeOver
@@ -230,13 +289,18 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     const { reads } = this
     if (reads !== undefined) {
       const { points, ranges } = reads
+      let checked = -1
       for (let i = 0; i < points.length; i++) {
         const { hash, key, keyspace } = points[i]!
+        if (keyspace !== checked && !catalog.exists(keyspace)) return this.dropped(keyspace, key, keyAfter(key))
+        checked = keyspace
         const newest = transactions.newestOfKey(keyspace, hash, key, 0, key.length, above)
         if (newest !== 0) return this.refused(keyspace, key, undefined, newest)
       }
       for (let i = 0; i < ranges.length; i++) {
         const range = ranges[i]!
+        if (range.keyspace !== checked && !catalog.exists(range.keyspace)) return this.dropped(range.keyspace, range.start, range.end)
+        checked = range.keyspace
         if (isEmptyRange(range)) continue
         const newest = transactions.newestInRange(range.keyspace, range.start, range.end, above)
         if (newest !== 0) return this.refused(range.keyspace, range.start, range, newest)
@@ -260,6 +324,11 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     return undefined
   }
 
+  /** Dropping a keyspace changes all that was read of it, and writes none of its keys. */
+  private dropped(keyspace: number, start: Uint8Array, end: Uint8Array | undefined): ConflictFound {
+    return new ConflictFound(keyspace, start, end, this.shared.catalog.droppedIds().get(keyspace) ?? this.lease.sequence)
+  }
+
   private refused(keyspace: number, start: Uint8Array, range: { readonly end: Uint8Array | undefined } | undefined, newest: number) {
     if (newest < 0) return this.tooOld("window")
     return new ConflictFound(keyspace, start, range === undefined ? keyAfter(start) : range.end, newest)
@@ -281,6 +350,17 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     this.shared.counts.open--
     this.reads = this.writes = this.savepoints = undefined
     if (this.locked) this.shared.locks.releaseAll(this)
+  }
+
+  /** What is left of its time, in ms. */
+  get leftMs(): number {
+    return this.endMs - this.shared.clock.monotonicMs()
+  }
+
+  /** Throws why it may not get a lock, or not any more: `TransactionFinished`, `TransactionTooOld`. */
+  checkLockable(): void {
+    this.checkOpenState()
+    if (!this.validated || this.leftMs <= 0) throw this.tooOld("time")
   }
 
   leaseEnded(byTime: boolean): void {

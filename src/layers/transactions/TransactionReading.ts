@@ -129,12 +129,14 @@ export class TransactionReading implements TransactionReads {
 
   private openScan(range: ScanRange | undefined): TransactionScan {
     this.tx.check()
+    this.tx.looked = true
     return new TransactionScan(this.tx, this.keyspaceId, range, this.remembered)
   }
 
   private find(key: Key): Uint8Array | undefined {
     const { remembered, tx } = this
     tx.check()
+    tx.looked = true
     const { encoder } = tx.shared.reads
     encoder.encode(key)
     const { bytes, end, start } = encoder
@@ -178,6 +180,7 @@ export class TransactionReading implements TransactionReads {
   private cold(key: Key): Effect.Effect<Uint8Array | undefined, TransactionReadError> {
     const { keyspaceId, remembered, tx } = this
     tx.check()
+    tx.looked = true
     const { encoder, point, tables } = tx.shared.reads
     encoder.encode(key)
     // The encoder is shared, and this waits: the bytes must be ours.

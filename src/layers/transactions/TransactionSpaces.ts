@@ -26,10 +26,10 @@ import type { Expiry, Key, Value, WriteOperation } from "../../services/Database
 import type { Transaction, TransactionRange, TransactionReads, TransactionSpace, UnsafeTransactionSpace } from "../../services/Transaction.ts"
 import { keyspaceNameBytes } from "../keyspaceNames.ts"
 import { lockKeys } from "./lockKeys.ts"
-import type { OpenTransaction } from "./OpenTransaction.ts"
+import type { JoinedFrame, OpenTransaction } from "./OpenTransaction.ts"
 import { rangeOf } from "./rangeOf.ts"
 import { TransactionReading } from "./TransactionReading.ts"
-import { annotationBytes } from "./writeOptions.ts"
+import { annotationBytes, demandExpiry } from "./writeOptions.ts"
 
 const noBytes = new Uint8Array(0)
 
@@ -63,8 +63,12 @@ const values = new KeyEncoder()
 
 /** A transaction in one keyspace. Getters that bind, as in `TransactionReading`. */
 export class TransactionSpaceView extends TransactionReading implements TransactionSpace {
-  constructor(tx: OpenTransaction, keyspaceId: number) {
+  /** Where this is the view of one that joined another. */
+  protected readonly frame: JoinedFrame | undefined
+
+  constructor(tx: OpenTransaction, keyspaceId: number, frame: JoinedFrame | undefined) {
     super(tx, keyspaceId, true)
+    this.frame = frame
   }
 
   get put(): TransactionSpace["put"] {
@@ -120,13 +124,16 @@ export class TransactionSpaceView extends TransactionReading implements Transact
   private putNow(key: Key, value: Value, expiry: Expiry | undefined): void {
     const { tx } = this
     tx.checkOpenState()
-    if (expiry !== undefined) return this.addExpiring(key, value, expiry, tx.position)
+    if (expiry !== undefined) {
+      demandExpiry(expiry)
+      return this.addExpiring(key, value, expiry, undefined)
+    }
     const { options, reads } = tx.shared
     const { encoder, slab } = reads
     encoder.encode(key)
     values.clear()
     values.appendValue(value, options.valueBytesMax)
-    tx.add(
+    this.add(
       this.pointWrite(WriteKind.put, keyHash(this.seed, encoder.bytes, encoder.start, encoder.end), slab.copy(values.bytes, values.start, values.end))
     )
   }
@@ -136,7 +143,12 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     tx.checkOpenState()
     const { encoder } = tx.shared.reads
     encoder.encode(key)
-    tx.add(this.pointWrite(WriteKind.delete, keyHash(this.seed, encoder.bytes, encoder.start, encoder.end), undefined))
+    this.add(this.pointWrite(WriteKind.delete, keyHash(this.seed, encoder.bytes, encoder.start, encoder.end), undefined))
+  }
+
+  /** Throws `TransactionTooLarge`. */
+  private add(write: PendingWrite): void {
+    this.tx.add(write, this.frame)
   }
 
   /** Of the key in the shared encoder. */
@@ -152,7 +164,8 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     return { kind, keyspace: this.keyspaceId, hash, key, value, atomic, operation }
   }
 
-  private addExpiring(key: unknown, value: unknown, expiry: UncheckedOperation, index: number): void {
+  /** `index` in its batch; undefined where it is by itself. */
+  private addExpiring(key: unknown, value: unknown, expiry: UncheckedOperation, index: number | undefined): void {
     const { tx } = this
     // By the snapshot's time, as its reads go; when it really expires is settled at the commit.
     const expiresAt = expiresAtOf(expiry, tx.timeMs)
@@ -167,7 +180,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     const isThere = expiresAt === 0 || expiresAt > tx.timeMs
     const { expiresAt: at, ttl } = expiry
     const write = this.pointWrite(WriteKind.put, hash, isThere ? own : undefined)
-    tx.add({ ...write, operation: { type: "put", key: write.key, value: own, ttl, expiresAt: at instanceof Date ? at.getTime() : at } })
+    this.add({ ...write, operation: { type: "put", key: write.key, value: own, ttl, expiresAt: at instanceof Date ? at.getTime() : at } })
   }
 
   private addRange(kind: WriteKind, range: TransactionRange): void {
@@ -175,7 +188,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     tx.checkOpenState()
     const bounds = rangeOf(range)
     if (bounds === undefined) return
-    tx.add({ kind, keyspace: this.keyspaceId, hash: 0, key: bounds.start, value: bounds.end, atomic: undefined, operation: undefined })
+    this.add({ kind, keyspace: this.keyspaceId, hash: 0, key: bounds.start, value: bounds.end, atomic: undefined, operation: undefined })
   }
 
   /** All of the operations or none. */
@@ -193,7 +206,9 @@ export class TransactionSpaceView extends TransactionReading implements Transact
       if (cause instanceof InvalidKey) throw new InvalidKey({ reason: cause.reason, lengthBytes: cause.lengthBytes, found: cause.found, index })
       if (cause instanceof InvalidValue)
         throw new InvalidValue({ reason: cause.reason, lengthBytes: cause.lengthBytes, bytesMax: cause.bytesMax, found: cause.found, index })
-      if (cause instanceof InvalidRange) throw new InvalidBatch({ index, detail: cause.detail })
+      if (cause instanceof InvalidRange) throw new InvalidBatch({ index, detail: cause.detail.endsWith(".") ? cause.detail : `${cause.detail}.` })
+      // Of an atomic operation it has the place in the transaction.
+      if (cause instanceof InvalidBatch) throw new InvalidBatch({ index, detail: cause.detail })
       throw cause
     }
   }
@@ -206,10 +221,10 @@ export class TransactionSpaceView extends TransactionReading implements Transact
       if (typeof keyspace !== "string")
         throw new InvalidBatch({ index, detail: `its keyspace is ${describeType(keyspace)}. Use the name of a keyspace.` })
       const id = this.tx.shared.catalog.idOf(keyspace)
-      if (id === undefined) throw new InvalidBatch({ index, detail: `there is no keyspace ${JSON.stringify(keyspace)}` })
+      if (id === undefined) throw new InvalidBatch({ index, detail: `there is no keyspace ${JSON.stringify(keyspace)}.` })
       if (id !== this.keyspaceId) {
         const { keyspace: _, ...rest } = operation
-        return new TransactionSpaceView(this.tx, id).addOperation(rest, index)
+        return new TransactionSpaceView(this.tx, id, this.frame).addOperation(rest, index)
       }
     }
     if (type === "put") this.addExpiring(operation.key, operation.value, operation, index)
@@ -241,8 +256,8 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     encoder.encode(own.key)
     const hash = keyHash(this.seed, encoder.bytes, encoder.start, encoder.end)
     if (atomic.type === "versionstampedKey" || atomic.type === "versionstampedValue")
-      tx.add(this.pointWrite(WriteKind.stamped, hash, undefined, undefined, own))
-    else tx.add(this.pointWrite(WriteKind.atomic, hash, undefined, atomic, own))
+      this.add(this.pointWrite(WriteKind.stamped, hash, undefined, undefined, own))
+    else this.add(this.pointWrite(WriteKind.atomic, hash, undefined, atomic, own))
   }
 }
 
@@ -250,8 +265,8 @@ const ownBytes = (value: unknown): unknown => (isBytes(value) ? copyOf(value) : 
 
 /** The transaction itself: its default keyspace, and what concerns it as a whole. */
 export class TransactionView extends TransactionSpaceView implements Transaction {
-  constructor(tx: OpenTransaction) {
-    super(tx, defaultKeyspace)
+  constructor(tx: OpenTransaction, frame?: JoinedFrame) {
+    super(tx, defaultKeyspace, frame)
   }
 
   get sequence(): number {
@@ -265,7 +280,7 @@ export class TransactionView extends TransactionSpaceView implements Transaction
         keyspaceNameBytes(name)
         const id = this.tx.shared.catalog.idOf(name)
         if (id === undefined) throw new KeyspaceNotFound({ name })
-        return new TransactionSpaceView(this.tx, id)
+        return new TransactionSpaceView(this.tx, id, this.frame)
       })
   }
 
@@ -273,7 +288,7 @@ export class TransactionView extends TransactionSpaceView implements Transaction
     return (name) =>
       step<void, TransactionFinished>(() => {
         this.tx.checkOpenState()
-        this.tx.savepoint(name)
+        this.tx.savepoint(name, this.frame)
       })
   }
 

@@ -1,15 +1,16 @@
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { durationMs } from "../../domain/batch/expiry.ts"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import {
   DatabaseClosed,
   InvalidKey,
+  InvalidOptions,
   KeyspaceNotFound,
   type LockError,
   LockTimeout,
   TooManySnapshots,
-  TransactionFinished
+  TransactionFinished,
+  TransactionTooOld
 } from "../../domain/errors.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
@@ -21,6 +22,8 @@ type Options = Parameters<Transaction["lock"]>[1]
 
 const isTyped = (cause: unknown): cause is LockError | KeyspaceNotFound =>
   cause instanceof InvalidKey ||
+  cause instanceof InvalidOptions ||
+  cause instanceof TransactionTooOld ||
   cause instanceof TransactionFinished ||
   cause instanceof KeyspaceNotFound ||
   cause instanceof TooManySnapshots ||
@@ -55,30 +58,54 @@ const decodeRest = (key: Uint8Array): string => {
   return text
 }
 
+/** How long a lock is waited for at most. Throws `InvalidOptions`. */
+const timeoutMsOf = (given: unknown): number => {
+  if (given === undefined) return Infinity
+  const refuse = (problem: string) => new InvalidOptions({ problems: [problem] })
+  if (typeof given !== "object" || given === null)
+    throw refuse(`the options of a lock must be an object such as { timeout: "10 seconds" }, found ${describeType(given)}`)
+  for (const name in given)
+    if (name !== "timeout" && name !== "keyspace") throw refuse(`${JSON.stringify(name)} is not an option of a lock; there are timeout, keyspace`)
+  const { timeout }: { readonly timeout?: unknown } = given
+  if (timeout === undefined) return Infinity
+  const ms = durationMs(timeout)
+  if (!(ms >= 0)) throw refuse(`timeout must be a duration (a number of milliseconds, "5 minutes", a Duration), found ${describeType(timeout)}`)
+  return ms
+}
+
 /** `tx.lock`: key after key, in their order, so that two calls of the same keys never wait for each other. */
 export const lockKeys = (tx: OpenTransaction, keys: unknown, options: Options): Effect.Effect<void, LockError | KeyspaceNotFound> =>
   attempt(() => {
-    tx.checkOpenState()
+    tx.checkLockable()
     const { catalog, clock, locks } = tx.shared
+    const timeoutMs = timeoutMsOf(options)
     const keyspace = options?.keyspace === undefined ? defaultKeyspace : catalog.idOf(options.keyspace)
     if (keyspace === undefined) throw new KeyspaceNotFound({ name: String(options?.keyspace) })
     const names = namesOf(tx, keyspace, keys)
     const startMs = clock.monotonicMs()
+    const held = attempt(() => {
+      tx.checkLockable()
+      if (tx.isUntouched) tx.refresh()
+      return Effect.void
+    })
     tx.locked = true
+    let free = 0
+    while (free < names.length && locks.take(tx, names[free]!)) free++
+    if (free === names.length) return held
+    const leftMs = tx.isTimed ? Infinity : tx.leftMs
+    // It may end while it waits: then it is woken without the lock, and must not be given the next one either.
+    const checked = attempt(() => {
+      tx.checkLockable()
+      return Effect.void
+    })
     const all = Effect.andThen(
-      Effect.forEach(names, (name) => locks.acquire(tx, name), { discard: true }),
-      attempt(() => {
-        // It may have ended while it waited: then nobody would give back what it was granted.
-        if (tx.state !== "open") locks.releaseAll(tx)
-        tx.checkOpenState()
-        if (tx.isUntouched) tx.refresh()
-        return Effect.void
-      })
+      Effect.forEach(names.slice(free), (name) => Effect.andThen(checked, locks.acquire(tx, name)), { discard: true }),
+      held
     )
-    if (options?.timeout === undefined) return all
-    const timeout = Option.getOrElse(Duration.fromInput(options.timeout), () => Duration.infinity)
+    const duration = Math.min(timeoutMs, leftMs)
+    if (duration === Infinity) return all
     return Effect.timeoutOrElse(all, {
-      duration: timeout,
-      orElse: () => Effect.fail(new LockTimeout({ waitedMs: clock.monotonicMs() - startMs }))
+      duration,
+      orElse: () => Effect.fail(timeoutMs <= leftMs ? new LockTimeout({ waitedMs: clock.monotonicMs() - startMs }) : tx.tooOld("time"))
     })
   })

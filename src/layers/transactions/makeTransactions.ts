@@ -27,7 +27,7 @@ import type { EngineClock } from "../../services/EngineClock.ts"
 import type { Catalog } from "../../services/Catalog.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { LockTable } from "./LockTable.ts"
-import { type CommitRefusal, ConflictFound, OpenTransaction, timeOver } from "./OpenTransaction.ts"
+import { type CommitRefusal, ConflictFound, type JoinedFrame, OpenTransaction, timeOver } from "./OpenTransaction.ts"
 import { attemptsMax, immediateRetries, type Ticket, Turnstile } from "./Turnstile.ts"
 import { defaultSettings, transactionSettings, type TransactionSettings } from "./transactionOptions.ts"
 import type { TransactionShared } from "./TransactionShared.ts"
@@ -57,13 +57,15 @@ export interface Transactions {
 interface Enclosing {
   readonly shared: TransactionShared
   readonly tx: OpenTransaction
+  /** Where that one was joined. */
+  readonly frame: JoinedFrame | undefined
   readonly outer: Enclosing | undefined
 }
 
 const EnclosingTransactions = Context.Reference<Enclosing | undefined>("lightning-db/layers/EnclosingTransactions", { defaultValue: () => undefined })
 
-const enclosingIn = (shared: TransactionShared, innermost: Enclosing | undefined): OpenTransaction | undefined => {
-  for (let at = innermost; at !== undefined; at = at.outer) if (at.shared === shared) return at.tx.state === "open" ? at.tx : undefined
+const enclosingIn = (shared: TransactionShared, innermost: Enclosing | undefined): Enclosing | undefined => {
+  for (let at = innermost; at !== undefined; at = at.outer) if (at.shared === shared) return at.tx.state === "open" ? at : undefined
   return undefined
 }
 
@@ -131,7 +133,7 @@ export const makeTransactions = (parts: TransactionParts): Transactions => {
     body: (tx: Transaction) => Effect.Effect<A, E, R>
   ): Effect.Effect<Exit.Exit<A, E> | typeof timeOver, never, R> =>
     Effect.withFiber((current) => {
-      const enclosing: Enclosing = { shared, tx, outer: Context.get(current.context, EnclosingTransactions) }
+      const enclosing: Enclosing = { shared, tx, frame: undefined, outer: Context.get(current.context, EnclosingTransactions) }
       const running = Effect.provideService(
         Effect.suspend(() => body(new TransactionView(tx))),
         EnclosingTransactions,
@@ -174,6 +176,7 @@ export const makeTransactions = (parts: TransactionParts): Transactions => {
             return refused(cause)
           }
           deadlineMs = tx.deadlineMs
+          tx.isTimed = true
           return Effect.flatMap(runBody(restore, tx, body), (exit) => {
             if (exit === timeOver || Exit.isFailure(exit)) {
               // What a read says of a transaction whose time is over, the caller hears of its timeout.
@@ -234,7 +237,7 @@ export const makeTransactions = (parts: TransactionParts): Transactions => {
           const own = place(found)
           return Effect.as(Effect.andThen(settled, turnstile.turn(own, attempts)), true)
         }
-        return Effect.andThen(
+        const scheduled = Effect.andThen(
           settled,
           Effect.suspend(() =>
             Effect.flatMap(step === undefined ? Schedule.toStepWithSleep(retry) : Effect.succeed(step), (next) => {
@@ -243,19 +246,31 @@ export const makeTransactions = (parts: TransactionParts): Transactions => {
             })
           )
         )
+        // A pause of the schedule may be longer than what is left.
+        const leftMs = Math.max(0, deadlineMs! - clock.monotonicMs())
+        return leftMs === Infinity ? scheduled : Effect.timeoutOrElse(scheduled, { duration: leftMs, orElse: () => Effect.succeed(true) })
       }
 
       return attempt(1)
     })
 
-  const joined = <A, E, R>(tx: OpenTransaction, body: (tx: Transaction) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  const joined = <A, E, R>(
+    { frame: outerFrame, tx }: Enclosing,
+    innermost: Enclosing | undefined,
+    body: (tx: Transaction) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> =>
     Effect.suspend(() => {
-      const { position } = tx
+      const frame = tx.joined(outerFrame)
       return Effect.onExit(
-        Effect.suspend(() => body(new TransactionView(tx))),
+        Effect.provideService(
+          Effect.suspend(() => body(new TransactionView(tx, frame))),
+          EnclosingTransactions,
+          { shared, tx, frame, outer: innermost }
+        ),
         (exit) =>
           Effect.sync(() => {
-            if (Exit.isFailure(exit) && tx.state === "open") tx.rollbackToPosition(position)
+            tx.left(frame)
+            if (Exit.isFailure(exit) && tx.state === "open") tx.rollbackFrame(frame)
           })
       )
     })
@@ -265,8 +280,9 @@ export const makeTransactions = (parts: TransactionParts): Transactions => {
     given?: TransactionOptions
   ): Effect.Effect<A, E | TransactionError, R> =>
     Effect.withFiber((current): Effect.Effect<A, E | TransactionError, R> => {
-      const enclosing = enclosingIn(shared, Context.get(current.context, EnclosingTransactions))
-      if (enclosing !== undefined) return joined(enclosing, body)
+      const innermost = Context.get(current.context, EnclosingTransactions)
+      const enclosing = enclosingIn(shared, innermost)
+      if (enclosing !== undefined) return joined(enclosing, innermost, body)
       try {
         return run(body, transactionSettings(given, defaults, true))
       } catch (cause) {

@@ -1,6 +1,5 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { durationMs } from "../../domain/batch/expiry.ts"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import { InvalidOptions, type TransactionConflict } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
@@ -43,11 +42,7 @@ export const transactionSettings = (given: unknown, defaults: TransactionSetting
   const { annotation, durability, isolation, retry, timeout } = options
   if (isolation !== undefined && isolation !== "serializable" && isolation !== "snapshot")
     problems.push(`isolation must be "serializable" or "snapshot", found ${show(isolation)}`)
-  // What is no duration at all gives none: the cast hands in what nobody has checked yet.
-  const timeoutMs =
-    timeout === undefined
-      ? defaults.timeoutMs
-      : Option.match(Duration.fromInput(timeout as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  const timeoutMs = timeout === undefined ? defaults.timeoutMs : durationMs(timeout)
   if (!(timeoutMs >= 0)) problems.push(`timeout must be a duration (a number of milliseconds, "5 minutes", a Duration), found ${show(timeout)}`)
   if (retry !== undefined && retry !== false && !Schedule.isSchedule(retry)) problems.push(`retry must be a Schedule, or false, found ${show(retry)}`)
   if (problems.length > 0) throw new InvalidOptions({ problems })

@@ -22,6 +22,15 @@ export const demandWriteOptions = (given: unknown, isPut: boolean): void => {
   }
 }
 
+/** Throws `InvalidOptions` where what goes with a put of a transaction is no object, or names what an expiry has not. */
+export const demandExpiry = (given: unknown): void => {
+  if (typeof given !== "object" || given === null)
+    return refuse(`what goes with a put of a transaction must be an object such as { ttl: "5 minutes" }, found ${describeType(given)}`)
+  for (const name in given) {
+    if (name !== "ttl" && name !== "expiresAt") refuse(`${JSON.stringify(name)} does not go with a put of a transaction; there are ttl, expiresAt`)
+  }
+}
+
 /** Throws `InvalidOptions`. */
 export const durabilityOf = (durability: unknown, fallback: Durability): Durability => {
   if (durability === undefined) return fallback

@@ -106,6 +106,8 @@ describe("durable cursors", () => {
       const disk = new MemoryDisk()
       const gate = Latch.makeUnsafe(true)
       const db = yield* openOn(gatedSyncs(disk, gate), directory)
+      // Closing syncs: where the test fails, it must not hang too.
+      yield* Effect.addFinalizer(() => Effect.sync(() => gate.openUnsafe()))
       yield* db.createCursor("c")
       yield* fill(db)
       const reading = yield* Effect.forkChild(

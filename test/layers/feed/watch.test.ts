@@ -52,7 +52,7 @@ describe("watch", () => {
       const gate = Latch.makeUnsafe(false)
       const stream = db.watch({ prefix: "k" }).pipe(
         Stream.mapEffect((event) => Effect.as(gate.await, event)),
-        Stream.take(102)
+        Stream.takeUntil(({ sequence }) => sequence > 402)
       )
       const watching = yield* Effect.forkChild(Stream.runCollect(stream), { startImmediately: true })
       yield* db.put("k5", "after")
@@ -60,9 +60,11 @@ describe("watch", () => {
       for (let i = 0; i < 300; i++) yield* db.put(`other${i}`, "v".repeat(800))
       yield* db.flush
       gate.openUnsafe()
+      yield* Effect.sleep(20)
+      yield* db.put("k", "z")
       const events = yield* Fiber.join(watching)
       expect(events.slice(0, 100).every(({ sequence, type }) => type === "put" && sequence === 100)).toBe(true)
-      expect(events.slice(100).map((event) => `${shown(event)} at ${event.sequence}`)).toEqual(["k5=after at 101", "k99 gone at 102"])
+      expect(events.slice(100).map((event) => `${shown(event)} at ${event.sequence}`)).toEqual(["k5=after at 101", "k99 gone at 102", "k=z at 403"])
     })
   )
 
