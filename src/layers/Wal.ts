@@ -43,6 +43,8 @@ const ownedMsMax = 1
  * turns no caller would ever meet company, and each would pay for a write of its own.
  */
 const ledInRowMax = 32
+/** A group of so many is worth a write of its own: it waits no longer for the turn of the event loop to end. */
+const companyMax = 32
 
 /** The health condition while no segment can be made. */
 const preparing = "log segment"
@@ -428,7 +430,7 @@ const make = Effect.gen(function* () {
       }
       ledInRow = 0
       // A sync takes its time, in which the next group gathers.
-      if (pending.sync || durableWaiters.length > 0) work.openUnsafe()
+      if (pending.sync || durableWaiters.length > 0 || pending.replies.length >= companyMax) work.openUnsafe()
       else wakeSoon()
     },
     abandon: (cause) => poison(undefined, cause),

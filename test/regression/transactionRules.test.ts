@@ -124,7 +124,7 @@ describe("what is taken back", () => {
               yield* tx.rollbackTo("s")
               yield* tx.put("inner/1", "1")
               yield* tx.put("inner/2", "1")
-              yield* Effect.fail("no")
+              return yield* Effect.fail("no")
             })
           )
           yield* Effect.ignore(inner)
@@ -164,7 +164,7 @@ describe("transactions side by side within another", () => {
               yield* db.transaction((inner) => inner.put("bad/2", "1"))
               yield* Effect.yieldNow
               yield* tx.write([{ type: "put", key: "bad/3", value: "1" }])
-              yield* Effect.fail("no")
+              return yield* Effect.fail("no")
             })
           )
           yield* Effect.all([Effect.ignore(bad), good], { concurrency: 2 })
@@ -191,7 +191,7 @@ describe("a batch refused within a transaction that joined another", () => {
               // @ts-expect-error: the second one is none
               yield* Effect.ignore(tx.write([{ type: "put", key: "inner", value: "1" }, { type: "none" }]))
               yield* outer.put("outer", "1")
-              yield* Effect.fail("no")
+              return yield* Effect.fail("no")
             })
           )
           yield* Effect.ignore(refused)
