@@ -203,9 +203,11 @@ const make = Effect.gen(function* () {
   const snapshotOf = (keyspace: number, name: string) =>
     Effect.gen(function* () {
       const lease = yield* Effect.acquireRelease(openLease(keyspace, name), (held) => Effect.sync(held.release))
+      // One moment for all of its keyspaces, whenever they are asked for.
+      const timeMs = clock.nowMs()
       // Names as they are now: a keyspace dropped later is still read by this snapshot.
       const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
-      const { reads, unsafe } = makeReads(parts, past(keyspace, lease))
+      const { reads, unsafe } = makeReads(parts, past(keyspace, lease, timeMs))
       const snapshot: Snapshot = {
         ...reads,
         unsafe,
@@ -214,7 +216,7 @@ const make = Effect.gen(function* () {
           Effect.suspend(() => {
             const id = names.get(wanted)
             if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name: String(wanted) }))
-            return Effect.succeed(makeReads(parts, past(id, lease)).reads)
+            return Effect.succeed(makeReads(parts, past(id, lease, timeMs)).reads)
           })
       }
       return snapshot

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import type { DatabaseShape, Entry, ScanRange, Snapshot, WriteOperation } from "../../src/services/Database.ts"
+import type { DatabaseShape, Entry, ScanRange, Snapshot } from "../../src/services/Database.ts"
 import type { Disk } from "../../src/services/Disk.ts"
 import type { Transaction, TransactionHandle } from "../../src/services/Transaction.ts"
 import { FoldedChanges } from "./foldedChanges.ts"
@@ -16,7 +16,6 @@ import {
   type Applied,
   type Commit,
   entriesAt,
-  type Interval,
   type ModelKey,
   ModelTransaction,
   numberText,
@@ -26,53 +25,14 @@ import {
   valueAt,
   type Write
 } from "./wholeApiModel.ts"
+import { allKeys, everything, fillKeys, operationOf, side, wholeKeys, type WholeScript, type WholeStep, type WholeWrite } from "./wholeApiScript.ts"
 
-export type WholeWrite =
-  /** `ttl` in seconds. */
-  | { readonly put: ModelKey; readonly bytes: number; readonly ttl?: number }
-  | { readonly delete: ModelKey }
-  /** Within the keyspace of `from`. */
-  | { readonly from: ModelKey; readonly to: ModelKey }
-  | { readonly add: ModelKey; readonly amount: number }
-  | { readonly max: ModelKey; readonly amount: number }
-  | { readonly append: ModelKey }
-  | { readonly xor: ModelKey }
-  | { readonly setOnce: ModelKey }
-  /** `right`: with the value there is before the batch; in a transaction it is a `setOnce`. */
-  | { readonly compareAndSet: ModelKey; readonly right: boolean; readonly deletes: boolean }
-
-export type WholeStep =
-  | { readonly op: "write"; readonly writes: ReadonlyArray<WholeWrite> }
-  | { readonly op: "fill"; readonly space: 0 | 1; readonly bytes: number }
-  | { readonly op: "transaction"; readonly reads: ModelKey; readonly writes: ReadonlyArray<WholeWrite>; readonly fails: boolean }
-  | { readonly op: "begin"; readonly tx: number; readonly snapshot: boolean }
-  | { readonly op: "txWrite"; readonly tx: number; readonly writes: ReadonlyArray<WholeWrite> }
-  | { readonly op: "txGet"; readonly tx: number; readonly key: ModelKey; readonly peek: boolean }
-  | { readonly op: "txScan"; readonly tx: number; readonly from: ModelKey; readonly to: ModelKey; readonly limit?: number }
-  | { readonly op: "savepoint" | "rollbackTo"; readonly tx: number; readonly name: string }
-  | { readonly op: "commit" | "rollback"; readonly tx: number }
-  | { readonly op: "get"; readonly key: ModelKey }
-  | { readonly op: "scan"; readonly from: ModelKey; readonly to: ModelKey; readonly reverse: boolean }
-  /** In seconds. */
-  | { readonly op: "wait"; readonly seconds: number }
-  /** The past after the commit that is so many back. */
-  | { readonly op: "at"; readonly back: number }
-  | { readonly op: "history"; readonly key: ModelKey }
-  | { readonly op: "changes" | "snapshot" | "readSnapshots" | "release" | "flush" | "compact" | "reopen" }
-
-export type WholeScript = ReadonlyArray<WholeStep>
-
-export const wholeKeys: ReadonlyArray<ModelKey> = ["0", "1"].flatMap((space) => ["a", "b", "c", "n1", "n2", "x"].map((key) => `${space}${key}`))
-const fillKeys: ReadonlyArray<ModelKey> = ["0", "1"].flatMap((space) => Array.from({ length: 20 }, (_, i) => `${space}f${String(i).padStart(2, "0")}`))
-const allKeys: ReadonlyArray<ModelKey> = [...wholeKeys, ...fillKeys].sort()
-const everything: Interval = { from: "0", to: "2" }
-const side = "side"
-const settings: EngineSettings = { retention: { history: "unlimited", log: "unlimited" }, snapshotLease: "30 days" }
+const segmentBytes = 65_536
+const settings: EngineSettings = { retention: { history: "unlimited", log: "unlimited" }, snapshotLease: "30 days", walSegmentBytes: segmentBytes }
 
 class Mismatch extends Error {}
 class Refused extends Error {}
 
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "latin1"))
 const textOf = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : Buffer.from(bytes).toString("latin1"))
 const hexOf = (text: string): string => Buffer.from(text, "latin1").toString("hex")
 const shown = (text: string): string => (text.length > 60 ? `${text.slice(0, 40)}… (${text.length})` : text)
@@ -83,30 +43,6 @@ const same = (what: string, found: string | undefined, expected: string | undefi
 const sameEntries = (what: string, found: ReadonlyArray<readonly [string, string]>, expected: ReadonlyArray<readonly [string, string]>): void => {
   same(`${what}, keys`, found.map(([key]) => key).join(" "), expected.map(([key]) => key).join(" "))
   found.forEach(([key, value], i) => same(`${what}, ${key}`, value, expected[i]![1]))
-}
-
-const operationOf = (write: Write): WriteOperation => {
-  const keyspace = write.key.startsWith("1") ? side : undefined
-  const key = write.key.slice(1)
-  switch (write.type) {
-    case "put":
-      return { type: "put", key, value: bytesOf(write.value), keyspace, ttl: write.ttl }
-    case "delete":
-      return { type: "delete", key, keyspace }
-    case "deleteRange":
-      return { type: "deleteRange", gte: key, lt: write.to.slice(1), keyspace }
-    case "add":
-    case "max":
-      return { type: write.type, key, value: write.amount, keyspace }
-    case "append":
-    case "xor":
-    case "setOnce":
-      return { type: write.type, key, value: bytesOf(write.value), keyspace }
-    case "compareAndSet": {
-      const expected = write.expected === undefined ? undefined : bytesOf(write.expected)
-      return { type: "compareAndSet", key, expected, value: write.value === undefined ? undefined : bytesOf(write.value), keyspace }
-    }
-  }
 }
 
 interface ScansOf<E> {
@@ -288,7 +224,14 @@ class WholeRun {
           return yield* this.#write(db, what, this.#concrete(step.writes, false))
         case "fill": {
           const keys = fillKeys.filter((key) => key.startsWith(String(step.space)))
-          return yield* this.#write(db, what, this.#concrete(keys.map((put) => ({ put, bytes: step.bytes })), false))
+          return yield* this.#write(
+            db,
+            what,
+            this.#concrete(
+              keys.map((put) => ({ put, bytes: step.bytes })),
+              false
+            )
+          )
         }
         case "transaction": {
           const model = this.#begin("serializable")
@@ -314,10 +257,6 @@ class WholeRun {
           const older = this.#handles.get(step.tx)
           if (older !== undefined) yield* older.tx.rollback
           const tx = yield* db.begin({ isolation, timeout: "30 days" })
-          // TEMP
-          yield* tx.savepoint("TEMP")
-          yield* tx.put("z", "", { ttl: 1 })
-          yield* tx.rollbackTo("TEMP")
           this.#handles.set(step.tx, { tx, model: this.#begin(isolation) })
           return
         }
@@ -429,10 +368,10 @@ class WholeRun {
   /** What goes with the engine. */
   closing(db: DatabaseShape) {
     return Effect.gen({ self: this }, function* () {
-      const { compactions, disk, flushes } = yield* db.stats
+      const { commits, compactions, flushes } = yield* db.stats
       if (flushes.count > 0) this.#count("a flush done")
       if (compactions.count > 0) this.#count("a compaction done")
-      if (disk.log > 2 * 65_536) this.#count("a rotation")
+      if (commits.logBytes > segmentBytes) this.#count("a rotation")
       this.#handles.clear()
       for (const { scope } of this.#snapshots.splice(0)) yield* Scope.close(scope, Exit.void)
     })
@@ -440,7 +379,11 @@ class WholeRun {
 }
 
 /** Fails with the first difference. `count` is told what happened. The disk outlives the engine: `reopen` closes and opens again on it. */
-export const runWhole = (script: WholeScript, disk: Layer.Layer<Disk>, count: (what: string) => void = () => undefined): Effect.Effect<void, unknown> =>
+export const runWhole = (
+  script: WholeScript,
+  disk: Layer.Layer<Disk>,
+  count: (what: string) => void = () => undefined
+): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     const run = new WholeRun(count)
     yield* TestClock.setTime(run.timeMs)

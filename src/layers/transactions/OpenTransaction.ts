@@ -112,9 +112,13 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     return this.lease.sequence
   }
 
-  /** Asked for only where something expires: the first time it is, the moment is chosen. */
+  /** The engine time at which its snapshot was taken, or less than a millisecond later. Asked for only where something expires, and only worked out then. */
   get timeMs(): number {
-    if (this.time < 0) this.time = this.shared.clock.nowMs()
+    if (this.time < 0) {
+      const { clock } = this.shared
+      const ageMs = clock.monotonicMs() - this.lease.openedMs
+      this.time = Math.ceil(clock.nowMs() - ageMs)
+    }
     return this.time
   }
 
