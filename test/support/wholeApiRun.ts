@@ -1,4 +1,5 @@
 /** A script over the whole API, run on the engine and on the model side by side: every answer must be the same. A script is plain data, to be pasted where it once failed. */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
@@ -31,7 +32,7 @@ const segmentBytes = 65_536
 const settings: EngineSettings = { retention: { history: "unlimited", log: "unlimited" }, snapshotLease: "30 days", walSegmentBytes: segmentBytes }
 
 class Mismatch extends Error {}
-class Refused extends Error {}
+class Refused extends Data.TaggedError("Refused") {}
 
 const textOf = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : Buffer.from(bytes).toString("latin1"))
 const hexOf = (text: string): string => Buffer.from(text, "latin1").toString("hex")
@@ -242,7 +243,7 @@ class WholeRun {
                 const space = yield* this.#spaceOf(tx, step.reads)
                 same(what, textOf(yield* space.get(step.reads.slice(1))), valueAt(model.state, step.reads, model.timeMs))
                 yield* tx.write(writes.map(operationOf))
-                if (step.fails) return yield* Effect.fail(new Refused())
+                if (step.fails) return yield* new Refused()
               })
             )
           )
