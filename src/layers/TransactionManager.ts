@@ -215,17 +215,19 @@ const make = Effect.gen(function* () {
     }
     builder.endTransaction()
     const { sequence } = head
+    let takeBack: (() => void) | undefined
+    let unmark: (() => void) | undefined
     try {
       insert(memtable, sequence)
       if (conflicts !== undefined) for (const { end, keyspace, start } of conflicts) memtable.addConflictRange(keyspace, start, end, sequence)
+      takeBack = request.sequenced?.(sequence)
+      if (mark !== undefined) unmark = timeline.noted(mark, sequence)
+      if (batch.firstExpiry !== Infinity) for (const listener of expiringListeners) listener(batch.firstExpiry)
     } catch (cause) {
       // Room was reserved, so this is a broken rule of ours; what was encoded is half inserted, and no group may follow.
       wal.abandon(cause)
       throw cause
     }
-    const takeBack = request.sequenced?.(sequence)
-    const unmark = mark === undefined ? undefined : timeline.noted(mark, sequence)
-    if (batch.firstExpiry !== Infinity) for (const listener of expiringListeners) listener(batch.firstExpiry)
     userBytes += batch.bytes
     let answered: CommitReply | undefined
     let resume: ((answer: CommitReply) => void) | undefined

@@ -125,7 +125,10 @@ export class TransactionScan {
         const { need, slot } = reader.pending!
         return this.tx.shared.reads.tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()).pipe(
           Effect.mapError(fromReadFailure),
-          Effect.flatMap((block) => Effect.try({ try: () => this.moved(reader.supply(block, false)), catch: fromReadFailure }))
+          Effect.flatMap((block) =>
+            // The lease may have ended on the way: what the reader stands on is pinned no more, and the next `advance` says so.
+            this.ended ? Effect.void : Effect.try({ try: () => this.moved(reader.supply(block, false)), catch: fromReadFailure })
+          )
         )
       }
       return Effect.map(Effect.mapError(reader.valuePooled(), fromReadFailure), (value) => {
