@@ -9,8 +9,8 @@ const make = Effect.map(Clock.Clock, (clock) => {
   let lastMonotonic = monotonicMs()
   return EngineClock.of({
     monotonicMs,
-    nowMs: () => {
-      const monotonic = monotonicMs()
+    nowMs: (known) => {
+      const monotonic = known ?? monotonicMs()
       const carried = last + Math.max(0, monotonic - lastMonotonic)
       const wall = clock.currentTimeMillisUnsafe()
       const now = Math.floor(Math.max(carried, wall))

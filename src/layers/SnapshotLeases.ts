@@ -16,6 +16,9 @@ class OpenLease implements Lease {
   readonly openedMs: number
   private readonly leases: SnapshotLeases
   readonly owner: LeaseOwner | undefined
+  /** The next older and younger one, as long as it is open. */
+  older: OpenLease | undefined = undefined
+  younger: OpenLease | undefined = undefined
   /** Ends of the reads under it that are still going on. */
   private under: Set<() => void> | undefined = undefined
   open = true
@@ -67,9 +70,16 @@ class OpenLease implements Lease {
   }
 }
 
-/** The open snapshots and their leases, on monotonic time. Compaction asks for their sequences; a lease that ended pins nothing and reads nothing. */
+/**
+ * The open snapshots and their leases, on monotonic time. Compaction asks for their sequences; a lease that ended pins nothing and reads nothing.
+ *
+ * They are linked in the order in which they were opened, and unlinked whole. (A `Set` of them, one added and one deleted per transaction, made the collector keep every one: its
+ * outgrown tables, once old, keep alive each later table and all that was in it until the next full collection.)
+ */
 export class SnapshotLeases {
-  private readonly leases = new Set<OpenLease>()
+  private oldest: OpenLease | undefined = undefined
+  private youngest: OpenLease | undefined = undefined
+  private count = 0
   private readonly monotonicMs: () => number
   private readonly leaseMs: number
   private readonly onRelease: (sequence: number) => void
@@ -92,21 +102,35 @@ export class SnapshotLeases {
   openLease(sequence: number, owner: LeaseOwner | undefined, brief = false): Lease {
     const { openMax = Infinity } = this.rules
     // Those whose time is over are in nobody's way.
-    if (!brief && this.leases.size >= openMax && this.reap() === 0) throw new TooManySnapshots({ openMax })
+    if (!brief && this.count >= openMax && this.reap() === 0) throw new TooManySnapshots({ openMax })
     const lease = new OpenLease(this, sequence, this.monotonicMs(), owner)
-    this.leases.add(lease)
-    if (this.leases.size === 1) this.rules.onFirst?.()
+    const { youngest } = this
+    lease.older = youngest
+    if (youngest === undefined) this.oldest = lease
+    else youngest.younger = lease
+    this.youngest = lease
+    if (++this.count === 1) this.rules.onFirst?.()
     return lease
+  }
+
+  private unlink(lease: OpenLease): void {
+    const { older, younger } = lease
+    if (older === undefined) this.oldest = younger
+    else older.younger = younger
+    if (younger === undefined) this.youngest = older
+    else younger.older = older
+    lease.older = lease.younger = undefined
+    this.count--
   }
 
   /** How many are open. */
   get size(): number {
-    return this.leases.size
+    return this.count
   }
 
   /** The oldest whose owner is such a one. For statistics: it looks through them. */
   oldestOf(isWanted: (owner: LeaseOwner) => boolean): Lease | undefined {
-    for (const lease of this.leases) if (lease.owner !== undefined && isWanted(lease.owner)) return lease
+    for (let lease = this.oldest; lease !== undefined; lease = lease.younger) if (lease.owner !== undefined && isWanted(lease.owner)) return lease
     return undefined
   }
 
@@ -120,7 +144,8 @@ export class SnapshotLeases {
   }
 
   release(lease: OpenLease): void {
-    if (!this.leases.delete(lease)) return
+    if (!lease.open) return
+    this.unlink(lease)
     lease.ended(false)
     this.onRelease(lease.sequence)
   }
@@ -130,13 +155,15 @@ export class SnapshotLeases {
     const now = this.monotonicMs()
     let count = 0
     let lowest = Infinity
-    for (const lease of this.leases) {
-      // They stand in the order in which they were opened: the rest is younger.
-      if (now < lease.openedMs + this.leaseMs) break
-      this.leases.delete(lease)
+    let lease = this.oldest
+    // The rest is younger.
+    while (lease !== undefined && now >= lease.openedMs + this.leaseMs) {
+      this.unlink(lease)
       lease.ended(true)
       lowest = Math.min(lowest, lease.sequence)
       count++
+      // What an end makes others do may have ended more of them.
+      lease = this.oldest
     }
     this.expiredCount += count
     if (count > 0) this.onRelease(lowest)
@@ -147,15 +174,16 @@ export class SnapshotLeases {
   stripes(visible: number): ReadonlyArray<number> {
     this.reap()
     const all = new Set<number>([visible])
-    for (const lease of this.leases) all.add(lease.sequence)
+    for (let lease = this.oldest; lease !== undefined; lease = lease.younger) all.add(lease.sequence)
     return [...all].sort((a, b) => a - b)
   }
 
   stats(): SnapshotStats {
     let oldest: OpenLease | undefined
-    for (const lease of this.leases) if (oldest === undefined || lease.sequence < oldest.sequence) oldest = lease
+    for (let lease = this.oldest; lease !== undefined; lease = lease.younger)
+      if (oldest === undefined || lease.sequence < oldest.sequence) oldest = lease
     return {
-      open: this.leases.size,
+      open: this.count,
       expired: this.expiredCount,
       oldestSequence: oldest?.sequence,
       oldestAgeMs: oldest === undefined ? undefined : this.monotonicMs() - oldest.openedMs

@@ -4,7 +4,6 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { Batch } from "../domain/batch/Batch.ts"
 import { NotAtHand } from "../domain/batch/CommitHead.ts"
-import { expiresAtOf } from "../domain/batch/expiry.ts"
 import { normalise } from "../domain/batch/normalise.ts"
 import {
   AtomicOperationFailed,
@@ -24,7 +23,7 @@ import {
 import { Kind, systemKeyspace } from "../domain/keys/kinds.ts"
 import { entryBytes, type Memtable } from "../domain/memtable/Memtable.ts"
 import { Catalog } from "../services/Catalog.ts"
-import type { Durability, PutOptions, WriteResult } from "../services/Database.ts"
+import type { Durability, WriteResult } from "../services/Database.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -38,6 +37,7 @@ import { ValueCache } from "../services/ValueCache.ts"
 import { type CommitReply, Wal } from "../services/Wal.ts"
 import { SnapshotLeases } from "./SnapshotLeases.ts"
 import { CommitMoment } from "./transactions/CommitMoment.ts"
+import { OneWrite } from "./transactions/OneWrite.ts"
 import { makeReadAhead, type ReadAheadValues } from "./transactions/readAhead.ts"
 import { makeRoom } from "./transactions/room.ts"
 import { annotationBytes, demandWriteOptions, durabilityOf } from "./transactions/writeOptions.ts"
@@ -77,6 +77,9 @@ interface Attempt {
   readonly sinceMs: number | undefined
   readonly prefetched: ReadAheadValues | undefined
 }
+
+/** Gets what the log makes of a commit, in place of an Effect that waits for it. */
+type Settled = (reply: CommitReply) => void
 
 const firstAttempt: Attempt = { slowed: false, sinceMs: undefined, prefetched: undefined }
 
@@ -156,8 +159,9 @@ const make = Effect.gen(function* () {
   const sequence = (
     durability: Durability,
     annotation: Uint8Array | undefined,
-    request: Sequenced
-  ): Effect.Effect<WriteResult, WriteError> | undefined => {
+    request: Sequenced,
+    settled: Settled | undefined
+  ): Effect.Effect<WriteResult, WriteError> | "no room" | undefined => {
     const { results } = batch
     const { conflicts } = request
     if (batch.count === 0 && conflicts === undefined) {
@@ -179,7 +183,7 @@ const make = Effect.gen(function* () {
     for (let i = 0; i < count; i++) bytes += entryBytes(keyEnds[i]! - keyStarts[i]!, valueEnds[i]! - valueStarts[i]!, expiresAt[i] !== 0)
     const memtable = memtables.makeRoom(bytes, count)
     // As many memtables as may be held are full.
-    if (memtable === undefined) return undefined
+    if (memtable === undefined) return "no room"
     const builder = wal.builder()
     builder.beginTransaction(head.commitTimeMs, annotation)
     try {
@@ -230,16 +234,24 @@ const make = Effect.gen(function* () {
     }
     userBytes += batch.bytes
     let answered: CommitReply | undefined
-    let resume: ((answer: CommitReply) => void) | undefined
-    wal.submit(durability === "sync", (reply) => {
-      if ((takeBack !== undefined || unmark !== undefined) && Exit.isExit(reply) && Exit.isFailure(reply)) {
-        takeBack?.()
-        unmark?.()
-      }
-      const answer = results === undefined ? reply : Effect.map(reply, (result) => ({ ...result, results }))
-      if (resume === undefined) answered = answer
-      else resume(answer)
-    })
+    let resume = settled
+    const plain: Settled = (reply) => {
+      if (resume === undefined) answered = reply
+      else resume(reply)
+    }
+    wal.submit(
+      durability === "sync",
+      takeBack === undefined && unmark === undefined && results === undefined
+        ? (settled ?? plain)
+        : (reply) => {
+            if (Exit.isFailure(reply)) {
+              takeBack?.()
+              unmark?.()
+            }
+            plain(results === undefined || Exit.isFailure(reply) ? reply : Exit.succeed({ ...reply.value, results }))
+          }
+    )
+    if (settled !== undefined) return undefined
     if (answered !== undefined) return answered
     return Effect.callback((register) => {
       if (answered === undefined) resume = register
@@ -292,7 +304,15 @@ const make = Effect.gen(function* () {
   const values = makeReadAhead({ batch, hashSeed, head, memtables, tables, wal })
 
   /** One attempt at the turn; where it has to be given up, what it waits for and the next one. */
-  const attempted = <E>(request: CommitRequest<E>, attempt: Attempt): Effect.Effect<WriteResult, BatchError | E> => {
+  const attempted = <E>(request: CommitRequest<E>, attempt: Attempt): Effect.Effect<WriteResult, BatchError | E> =>
+    // Without `settled` there always is one.
+    attemptedNow(request, attempt, undefined)!
+
+  const attemptedNow = <E>(
+    request: CommitRequest<E>,
+    attempt: Attempt,
+    settled: Settled | undefined
+  ): Effect.Effect<WriteResult, BatchError | E> | undefined => {
     const refusal = health.refusal()
     if (refusal !== undefined) return Effect.fail(refusal)
     const { sinceMs } = attempt
@@ -311,8 +331,9 @@ const make = Effect.gen(function* () {
     const given = request.options
     let durability = options.durability
     let annotation: Uint8Array | undefined
-    // Engine time is asked once: for the commit, for expiries that count from it, and for validation.
-    head.commitTimeMs = clock.nowMs()
+    // The clock is asked once: for the commit, for expiries that count from it, and for validation.
+    const monotonicMs = clock.monotonicMs()
+    head.commitTimeMs = clock.nowMs(monotonicMs)
     head.sequence = wal.nextSequence()
     head.prefetched = attempt.prefetched
     batch.reset()
@@ -322,10 +343,11 @@ const make = Effect.gen(function* () {
         if (given.annotation !== undefined) annotation = annotationBytes(given.annotation)
       }
       // Before anything is made of what may have changed: a comparison that fails for it would be told instead of the conflict.
-      const conflict = request.validate?.(head.commitTimeMs)
+      const conflict = request.validate?.(head.commitTimeMs, monotonicMs)
       if (conflict !== undefined) return Effect.fail(conflict)
       request.fill(batch, head)
-      return sequence(durability, annotation, request) ?? stopped("flush", sinceMs, again)
+      const sequenced = sequence(durability, annotation, request, settled)
+      return sequenced === "no room" ? stopped("flush", sinceMs, again) : sequenced
     } catch (cause) {
       if (cause instanceof NotAtHand) return readAhead(request, attempt, cause)
       if (!isRefusal(cause)) throw cause
@@ -363,28 +385,11 @@ const make = Effect.gen(function* () {
       Effect.suspend(() => {
         const refused = refusedOptions(given, !isDelete)
         if (refused !== undefined) return Effect.fail(refused)
-        const expiry: PutOptions | undefined = given
-        return attempted(
-          {
-            keyspace,
-            options: given,
-            frees: isDelete,
-            fill: () => {
-              if (isDelete) batch.addDelete(keyspace, key)
-              else if (expiry === undefined) batch.addPut(keyspace, key, value)
-              else {
-                const expiresAt = expiresAtOf(expiry, head.commitTimeMs)
-                if (typeof expiresAt === "string") throw new InvalidOptions({ problems: [expiresAt] })
-                batch.addPut(keyspace, key, value, expiresAt)
-              }
-              batch.finish()
-            }
-          },
-          firstAttempt
-          // It reads nothing, and so none of the errors of reading.
-        ) as Effect.Effect<WriteResult, WriteError>
+        // It reads nothing, and so none of the errors of reading.
+        return attempted(new OneWrite(keyspace, key, value, isDelete, given), firstAttempt) as Effect.Effect<WriteResult, WriteError>
       }),
     commit: (request) => turn(request, firstAttempt),
+    commitNow: (request, settled) => attemptedNow(request, firstAttempt, settled),
     newestOfKey: memtables.newestOfKey,
     newestInRange: memtables.newestInRange,
     beginValidation: memtables.beginValidation,

@@ -17,17 +17,18 @@ import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { SequenceBlock } from "./Recovery.ts"
-import { type CommitError, type CommitReply, Wal } from "../services/Wal.ts"
+import { type CommitError, Wal } from "../services/Wal.ts"
 import { crc32 } from "./crc32.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
 import { RetainedLog } from "./wal/RetainedLog.ts"
+import { Replies } from "./wal/Replies.ts"
 import { retainedOf, sealOf } from "./wal/segmentEnd.ts"
 import type { LogSegment } from "../services/LogSegment.ts"
 
 /** Everything submitted since the last group was taken. */
 interface PendingGroup {
   readonly builder: GroupBuilder
-  replies: Array<(answer: CommitReply) => void>
+  replies: Replies
   sync: boolean
   firstSequence: number
 }
@@ -88,7 +89,7 @@ const make = Effect.gen(function* () {
   let visible = recovery.visibleSequence
   let durable = recovery.visibleSequence
   let spare: GroupBuilder = new GroupBuilder(crc32)
-  let pending: PendingGroup = { builder: new GroupBuilder(crc32), replies: [], sync: false, firstSequence: next }
+  let pending: PendingGroup = { builder: new GroupBuilder(crc32), replies: new Replies(), sync: false, firstSequence: next }
   let lastGroupTransactions = 0
   let ledInRow = 0
   let busy = false
@@ -124,9 +125,8 @@ const make = Effect.gen(function* () {
 
   const memory = !disk.durable
 
-  const answer = (replies: ReadonlyArray<(answer: CommitReply) => void>, firstSequence: number, durability: WriteResult["durability"]) => {
-    for (let i = 0; i < replies.length; i++) replies[i]!(Effect.succeed({ sequence: firstSequence + i, durability }))
-  }
+  /** Lists that nobody uses. One that is being answered is not among them: who gets an answer may submit the next commit there and then. */
+  const freeReplies: Array<Replies> = []
 
   /** Nothing after this is ever acknowledged: those whose bytes were on the way do not know, those behind them were never written. */
   const poison = (group: PendingGroup | undefined, cause: unknown) => {
@@ -136,9 +136,10 @@ const make = Effect.gen(function* () {
       health.refuseWrites(failure, detail)
     }
     const unknown = cause instanceof LockLost ? cause : new CommitOutcomeUnknown({ detail })
-    if (group !== undefined) for (const reply of group.replies) reply(Effect.fail(unknown))
-    for (const reply of pending.replies) reply(Effect.fail(failure))
-    pending.replies = []
+    group?.replies.fail(unknown)
+    const refused = pending.replies
+    pending.replies = new Replies()
+    refused.fail(failure)
     pending.builder.reset()
     visibleWaiters = release(visibleWaiters, visible)
     durableWaiters = release(durableWaiters, durable)
@@ -147,7 +148,7 @@ const make = Effect.gen(function* () {
   /** Takes what is pending and writes it to the segment, without syncing. Throws what the disk throws. */
   const take = (): PendingGroup => {
     const group = pending
-    pending = { builder: spare, replies: [], sync: false, firstSequence: next }
+    pending = { builder: spare, replies: freeReplies.pop() ?? new Replies(), sync: false, firstSequence: next }
     spare = group.builder
     lastGroupTransactions = group.replies.length
     return group
@@ -205,7 +206,8 @@ const make = Effect.gen(function* () {
     visible = group.firstSequence + group.replies.length - 1
     visiblePosition = segment.position
     visibleSum = segment.lastSum
-    answer(group.replies, group.firstSequence, memory ? "memory" : durability)
+    group.replies.succeed(group.firstSequence, memory ? "memory" : durability)
+    freeReplies.push(group.replies)
     if (visibleWaiters.length > 0) visibleWaiters = release(visibleWaiters, visible)
     if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
     log.moved()

@@ -7,8 +7,8 @@ import * as Context from "effect/Context"
 export class EngineClock extends Context.Service<
   EngineClock,
   {
-    /** Engine time now. Never decreases. */
-    readonly nowMs: () => number
+    /** Engine time now. Never decreases. `monotonicMs`: what was just read of that, which spares another look at the clock. */
+    readonly nowMs: (monotonicMs?: number) => number
     /** Time since some fixed moment of this process: for ages and leases, which no clock change may touch. */
     readonly monotonicMs: () => number
     /** Raises engine time to at least `ms`: what recovery found on disk. */

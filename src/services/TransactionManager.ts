@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type { Batch } from "../domain/batch/Batch.ts"
 import type { CommitHead } from "../domain/batch/CommitHead.ts"
 import type { BatchError, SnapshotExpired, WriteError } from "../domain/errors.ts"
@@ -57,12 +58,15 @@ export interface CommitRequest<E> {
   readonly options: WriteOptions | undefined
   /** Fills the batch (and finishes it); runs in the commit turn, again in every attempt. May throw the refusals of a batch, `AtomicOperationFailed`, and `NotAtHand`. */
   readonly fill: (batch: Batch, head: CommitHead) => void
-  /** Asked in the turn that gives out the sequence, before `fill`: an answer refuses the commit, with that. Cost follows the transaction; no I/O. */
-  readonly validate?: ((commitTimeMs: number) => E | undefined) | undefined
+  /**
+   * Asked in the turn that gives out the sequence, before `fill`, with the engine time of the commit and the monotonic time: an answer refuses the commit, with that. Cost follows
+   * the transaction; no I/O.
+   */
+  readonly validate?: ((commitTimeMs: number, monotonicMs: number) => E | undefined) | undefined
   /** Ranges that count as written, for the validation of others. With some, a commit takes a sequence even where its batch is empty. Kept, not copied. */
   readonly conflicts?: ReadonlyArray<ConflictRange> | undefined
   /** As in `write`. */
-  readonly sequenced?: ((sequence: number) => () => void) | undefined
+  readonly sequenced?: ((sequence: number) => (() => void) | undefined) | undefined
   /** It only takes away: let through for a while where too many tables stop other writers, as it may be what makes room. */
   readonly frees?: boolean | undefined
 }
@@ -82,6 +86,14 @@ export class TransactionManager extends Context.Service<
     ) => Effect.Effect<WriteResult, BatchError>
     /** A batch that is validated first: see `CommitRequest`. */
     readonly commit: <E = never>(request: CommitRequest<E>) => Effect.Effect<WriteResult, BatchError | E>
+    /**
+     * The same, whose first turn is here and now. Undefined: the log has it, and `settled` is called once with what became of it, maybe before this returns. Else what the commit
+     * comes to, or has to wait for first; `settled` is not called then.
+     */
+    readonly commitNow: <E = never>(
+      request: CommitRequest<E>,
+      settled: (exit: Exit.Exit<WriteResult, BatchError | E>) => void
+    ) => Effect.Effect<WriteResult, BatchError | E> | undefined
     /**
      * The newest commit > `above` that wrote the key (or deleted it, by key or range), not counting `expire` records; 0 where there is none, -1 where too much was committed
      * since to tell. Looks at memtables only, those kept for validation included.

@@ -7,13 +7,14 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
 import type { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, DatabaseReadOnly, LockLost } from "../domain/errors.ts"
 import type { WriteResult } from "./Database.ts"
 import type { LogView } from "./LogView.ts"
 
 export type CommitError = CommitOutcomeUnknown | DatabasePoisoned | DatabaseReadOnly | DatabaseClosed | LockLost
-export type CommitReply = Effect.Effect<WriteResult, CommitError>
+export type CommitReply = Exit.Exit<WriteResult, CommitError>
 
 export interface WalStats {
   readonly transactions: number

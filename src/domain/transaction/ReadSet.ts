@@ -50,13 +50,18 @@ export class ReadSet {
   }
 
   hasPoint(keyspace: number, hash: number, key: Uint8Array, start: number, end: number): boolean {
+    return this.keyOf(keyspace, hash, key, start, end) !== undefined
+  }
+
+  /** The noted key with these bytes: what is read is often written too, and needs no second copy. */
+  keyOf(keyspace: number, hash: number, key: Uint8Array, start: number, end: number): Uint8Array | undefined {
     const { index, points } = this
     if (index !== undefined) {
       const at = index.get(hash)
-      return at !== undefined && isKey(points[at]!, keyspace, hash, key, start, end)
+      return at !== undefined && isKey(points[at]!, keyspace, hash, key, start, end) ? points[at]!.key : undefined
     }
-    for (let i = points.length - 1; i >= 0; i--) if (isKey(points[i]!, keyspace, hash, key, start, end)) return true
-    return false
+    for (let i = points.length - 1; i >= 0; i--) if (isKey(points[i]!, keyspace, hash, key, start, end)) return points[i]!.key
+    return undefined
   }
 
   /** Keeps `key`. Ask `hasPoint` first: what is noted twice is validated twice. Throws `TransactionTooLarge`. */

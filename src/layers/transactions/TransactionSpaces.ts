@@ -160,7 +160,8 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     operation?: UncheckedOperation
   ): PendingWrite {
     const { encoder, slab } = this.tx.shared.reads
-    const key = slab.copy(encoder.bytes, encoder.start, encoder.end)
+    const { bytes, end, start } = encoder
+    const key = this.tx.reads?.keyOf(this.keyspaceId, hash, bytes, start, end) ?? slab.copy(bytes, start, end)
     return { kind, keyspace: this.keyspaceId, hash, key, value, atomic, operation }
   }
 

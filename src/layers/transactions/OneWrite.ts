@@ -1,0 +1,38 @@
+import type { Batch } from "../../domain/batch/Batch.ts"
+import type { CommitHead } from "../../domain/batch/CommitHead.ts"
+import { expiresAtOf } from "../../domain/batch/expiry.ts"
+import { InvalidOptions } from "../../domain/errors.ts"
+import type { PutOptions } from "../../services/Database.ts"
+import type { CommitRequest } from "../../services/TransactionManager.ts"
+
+/**
+ * A batch of one put or delete, from what the caller gave. A class, as a function in an object literal is made in the old generation, where it keeps all it refers to alive until
+ * the next full collection.
+ */
+export class OneWrite implements CommitRequest<never> {
+  readonly keyspace: number
+  readonly options: PutOptions | undefined
+  readonly frees: boolean
+  private readonly key: unknown
+  private readonly value: unknown
+
+  constructor(keyspace: number, key: unknown, value: unknown, isDelete: boolean, options: PutOptions | undefined) {
+    this.keyspace = keyspace
+    this.options = options
+    this.frees = isDelete
+    this.key = key
+    this.value = value
+  }
+
+  fill(batch: Batch, head: CommitHead): void {
+    const { keyspace, options } = this
+    if (this.frees) batch.addDelete(keyspace, this.key)
+    else if (options === undefined) batch.addPut(keyspace, this.key, this.value)
+    else {
+      const expiresAt = expiresAtOf(options, head.commitTimeMs)
+      if (typeof expiresAt === "string") throw new InvalidOptions({ problems: [expiresAt] })
+      batch.addPut(keyspace, this.key, this.value, expiresAt)
+    }
+    batch.finish()
+  }
+}
