@@ -36,6 +36,43 @@ describe("SnapshotLeases", () => {
     expect(leases.stats()).toEqual({ open: 0, expired: 1, oldestSequence: undefined, oldestAgeMs: undefined })
   })
 
+  it("those that stay are there, in whatever order others end", () => {
+    for (const order of [
+      [0, 1, 2, 3],
+      [3, 2, 1, 0],
+      [1, 0, 3, 2],
+      [2, 1, 3, 0]
+    ]) {
+      const { leases } = make()
+      const open = new Map([0, 1, 2, 3].map((i) => [i, leases.open(10 + i)]))
+      for (const i of order) {
+        open.get(i)!.release()
+        open.delete(i)
+        expect(leases.stripes(20)).toEqual([...[...open.keys()].map((left) => 10 + left), 20])
+        expect(leases.stats().open).toBe(open.size)
+        expect(leases.stats().oldestSequence).toBe(open.size === 0 ? undefined : 10 + Math.min(...open.keys()))
+      }
+      // And it goes on from none.
+      leases.open(15)
+      expect(leases.stripes(20)).toEqual([15, 20])
+    }
+  })
+
+  it("what ends one lease may end others", () => {
+    const { clock, leases, log } = make()
+    const second = { release: () => {} }
+    leases.open(1, () => second.release())
+    Object.assign(
+      second,
+      leases.open(2, () => log.push("second"))
+    )
+    leases.open(3, () => log.push("third"))
+    clock.ms = 100
+    leases.reap()
+    expect(log).toEqual(["second", "released", "third", "released"])
+    expect(leases.stats().open).toBe(0)
+  })
+
   it("stripes ascend, without repetition", () => {
     const { leases } = make()
     for (const sequence of [5, 3, 5, 9]) leases.open(sequence)

@@ -17,10 +17,18 @@ export const isolationMutants: ReadonlyArray<Mutant> = [
   {
     name: "forget-snapshots",
     file: "src/layers/SnapshotLeases.ts",
-    find: "for (const lease of this.leases) all.add(lease.sequence)\n    return [...all]",
+    find: "for (let lease = this.oldest; lease !== undefined; lease = lease.younger) all.add(lease.sequence)\n    return [...all]",
     replace: "return [...all]",
     test: { file: model, name: "model > the memory disk" },
     invariant: "6: compaction drops what a snapshot sees"
+  },
+  {
+    name: "lose-younger-leases",
+    file: "src/layers/SnapshotLeases.ts",
+    find: "    else older.younger = younger\n",
+    replace: "    else older.younger = undefined\n",
+    test: { file: "test/layers/SnapshotLeases.test.ts", name: "SnapshotLeases > those that stay" },
+    invariant: "6: a snapshot that ends takes the ones after it out of sight"
   },
   {
     name: "seen-by-half",
@@ -65,7 +73,7 @@ export const isolationMutants: ReadonlyArray<Mutant> = [
   {
     name: "skip-validation",
     file: "src/layers/TransactionManager.ts",
-    find: "request.validate?.(head.commitTimeMs)",
+    find: "request.validate?.(head.commitTimeMs, monotonicMs)",
     replace: "undefined as { readonly _tag: string } | undefined",
     test: { file: hermitage, name: "hermitage, serializable > P4" },
     invariant: "8: nothing is validated"
@@ -73,7 +81,7 @@ export const isolationMutants: ReadonlyArray<Mutant> = [
   {
     name: "skip-validation-history",
     file: "src/layers/TransactionManager.ts",
-    find: "request.validate?.(head.commitTimeMs)",
+    find: "request.validate?.(head.commitTimeMs, monotonicMs)",
     replace: "undefined as { readonly _tag: string } | undefined",
     test: { file: "test/isolation/concurrent.test.ts", name: "concurrent histories > serializable, in memory" },
     invariant: "8: nothing is validated, and the history tells"
@@ -203,16 +211,16 @@ export const isolationMutants: ReadonlyArray<Mutant> = [
   {
     name: "leak-transaction-of-closed-scope",
     file: "src/layers/transactions/makeTransactions.ts",
-    find: "(tx) => Effect.sync(() => rollback(tx))",
-    replace: "() => Effect.void",
+    find: "(tx) => Effect.sync(() => outcomes.rolledBack(tx))\n      ),",
+    replace: "() => Effect.void\n      ),",
     test: { file: interruption, name: "interruption at every step > a handle that is rolled back" },
     invariant: "9: a handle that was left behind stays open, with its lease"
   },
   {
     name: "leak-transaction-of-interrupted-body",
-    file: "src/layers/transactions/makeTransactions.ts",
-    find: `              tx.finish("rolledBack")\n`,
-    replace: `              if (exit === timeOver || !Cause.hasInterrupts(exit.cause)) tx.finish("rolledBack")\n`,
+    file: "src/layers/transactions/TransactionRun.ts",
+    find: "return waiting === undefined ? letGo : Effect.andThen(Fiber.interrupt(waiting), letGo)",
+    replace: "return waiting === undefined ? letGo : Effect.asVoid(Fiber.interrupt(waiting))",
     test: { file: interruption, name: "interruption at every step > a transaction with locks" },
     invariant: "9: a transaction whose body is interrupted keeps its lease"
   },
