@@ -24,7 +24,7 @@ import type {
   TransactionScanError,
   TransactionWriteError
 } from "../domain/errors.ts"
-import type { Durability, Entry, Expiry, Key, ScanRange, Value, WriteOperation, WriteResult } from "./Database.ts"
+import type { Durability, Entry, Expiry, Key, ScanRange, UnsafeReads, Value, WriteOperation, WriteResult } from "./Database.ts"
 
 export type IsolationLevel = "serializable" | "snapshot"
 
@@ -73,6 +73,8 @@ export interface UnsafeTransactionSpace {
   readonly delete: (key: Key) => void
   readonly deleteRange: (range: TransactionRange) => void
   readonly write: (operations: ReadonlyArray<WriteOperation>) => void
+  /** Reads that add no conflict. */
+  readonly peek: UnsafeReads
 }
 
 /** A transaction's view of one keyspace. */

@@ -15,7 +15,6 @@ import {
   TransactionTooLarge,
   type TransactionWriteError
 } from "../../domain/errors.ts"
-import { decodeText } from "../../domain/bytes/decodeText.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { isBytes, KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
@@ -29,6 +28,7 @@ import { lockKeys } from "./lockKeys.ts"
 import type { JoinedFrame, OpenTransaction } from "./OpenTransaction.ts"
 import { rangeOf } from "./rangeOf.ts"
 import { TransactionReading } from "./TransactionReading.ts"
+import { UnsafeSpaceView } from "./UnsafeViews.ts"
 import { annotationBytes, demandExpiry } from "./writeOptions.ts"
 
 const noBytes = new Uint8Array(0)
@@ -65,6 +65,7 @@ const values = new KeyEncoder()
 export class TransactionSpaceView extends TransactionReading implements TransactionSpace {
   /** Where this is the view of one that joined another. */
   protected readonly frame: JoinedFrame | undefined
+  private unsafeView: UnsafeSpaceView | undefined = undefined
 
   constructor(tx: OpenTransaction, keyspaceId: number, frame: JoinedFrame | undefined) {
     super(tx, keyspaceId, true)
@@ -88,7 +89,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
   }
 
   get peek(): TransactionReads {
-    return new TransactionReading(this.tx, this.keyspaceId, false)
+    return this.peeking()
   }
 
   get addReadConflict(): TransactionSpace["addReadConflict"] {
@@ -105,23 +106,16 @@ export class TransactionSpaceView extends TransactionReading implements Transact
   }
 
   get unsafe(): UnsafeTransactionSpace {
-    return {
-      get: (key) => this.point(key),
-      getText: (key) => {
-        const value = this.point(key)
-        return value === undefined ? undefined : decodeText(value)
-      },
-      getMany: (keys) => this.many(keys),
-      has: (key) => this.point(key) !== undefined,
-      entries: (range) => this.entries(range),
-      put: (key, value, expiry) => this.putNow(key, value, expiry),
-      delete: (key) => this.deleteNow(key),
-      deleteRange: (range) => this.addRange(WriteKind.deleteRange, range),
-      write: (operations) => this.writeNow(operations)
-    }
+    return (this.unsafeView ??= new UnsafeSpaceView(this))
   }
 
-  private putNow(key: Key, value: Value, expiry: Expiry | undefined): void {
+  peeking(): TransactionReading {
+    return new TransactionReading(this.tx, this.keyspaceId, false)
+  }
+
+  // --- Synchronous, for `unsafe` too. They throw the public errors.
+
+  putNow(key: Key, value: Value, expiry: Expiry | undefined): void {
     const { tx } = this
     tx.checkOpenState()
     if (expiry !== undefined) {
@@ -138,7 +132,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     )
   }
 
-  private deleteNow(key: Key): void {
+  deleteNow(key: Key): void {
     const { tx } = this
     tx.checkOpenState()
     const { encoder } = tx.shared.reads
@@ -184,7 +178,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
     this.add({ ...write, operation: { type: "put", key: write.key, value: own, ttl, expiresAt: at instanceof Date ? at.getTime() : at } })
   }
 
-  private addRange(kind: WriteKind, range: TransactionRange): void {
+  addRange(kind: WriteKind, range: TransactionRange): void {
     const { tx } = this
     tx.checkOpenState()
     const bounds = rangeOf(range)
@@ -193,7 +187,7 @@ export class TransactionSpaceView extends TransactionReading implements Transact
   }
 
   /** All of the operations or none. */
-  private writeNow(operations: ReadonlyArray<WriteOperation>): void {
+  writeNow(operations: ReadonlyArray<WriteOperation>): void {
     const { tx } = this
     tx.checkOpenState()
     if (!Array.isArray(operations)) throw new InvalidBatch({ detail: `it is ${describeType(operations)}. Use an array of operations.` })

@@ -17,8 +17,8 @@ export interface PlainTransactionOptions extends BeginOptions {
   readonly retry?: number | false | undefined
 }
 
-/** A transaction's view of one keyspace. After the end of the transaction everything here throws `TransactionFinished`. */
-export interface PlainTransactionSpace {
+/** What a transaction sees of one keyspace, own writes included. After the end of the transaction everything here throws `TransactionFinished`. */
+export interface PlainTransactionReads {
   readonly get: (key: Key) => Uint8Array | undefined
   /** The value decoded as UTF-8. */
   readonly getText: (key: Key) => string | undefined
@@ -27,6 +27,12 @@ export interface PlainTransactionSpace {
   readonly has: (key: Key) => boolean
   /** Entries as [key, value] in key order, own writes included, up to those made before the first step. The range counts as read as far as it was walked. */
   readonly entries: (range?: ScanRange) => IterableIterator<[Uint8Array, Uint8Array]>
+}
+
+/** A transaction's view of one keyspace. What is read here counts as read: see `peek`. */
+export interface PlainTransactionSpace extends PlainTransactionReads {
+  /** Reads that add no conflict: another commit may change what they returned. */
+  readonly peek: PlainTransactionReads
   readonly put: (key: Key, value: Value, expiry?: Expiry) => void
   readonly delete: (key: Key) => void
   readonly deleteRange: (range: TransactionRange) => void

@@ -5,7 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import type { Expiry, Key, ScanRange, Value, WriteOperation } from "../../services/Database.ts"
 import type { Transaction, TransactionRange, TransactionSpace, UnsafeTransactionSpace } from "../../services/Transaction.ts"
 import type { PlainHost } from "./PlainHost.ts"
-import type { PlainTransaction, PlainTransactionSpace } from "./PlainTransaction.ts"
+import type { PlainTransaction, PlainTransactionReads, PlainTransactionSpace } from "./PlainTransaction.ts"
 
 /** A class, not an object of closures: one is made for every run of a body. */
 export class SpaceView implements PlainTransactionSpace {
@@ -40,6 +40,10 @@ export class SpaceView implements PlainTransactionSpace {
 
   entries(range?: ScanRange): IterableIterator<[Uint8Array, Uint8Array]> {
     return this.#unsafe.entries(range)
+  }
+
+  get peek(): PlainTransactionReads {
+    return this.#unsafe.peek
   }
 
   put(key: Key, value: Value, expiry?: Expiry): void {

@@ -211,6 +211,40 @@ describe("isolation", () => {
           )
         expect(yield* raced(db, inSpace, space.put("there", "y"))).toBe("TransactionConflict")
         expect(yield* raced(db, (tx) => Effect.andThen(tx.peek.get("there"), tx.put("mine", "1")), write(db, "there"))).toBe("committed")
+        // The synchronous twins are no different.
+        const unsafely = (read: (tx: TransactionHandle) => unknown) => (tx: TransactionHandle) =>
+          Effect.andThen(
+            Effect.sync(() => read(tx)),
+            tx.put("mine", "1")
+          )
+        expect(
+          yield* raced(
+            db,
+            unsafely((tx) => tx.unsafe.get("there")),
+            write(db, "there")
+          )
+        ).toBe("TransactionConflict")
+        expect(
+          yield* raced(
+            db,
+            unsafely((tx) => [...tx.unsafe.entries({ prefix: "t" })]),
+            write(db, "there")
+          )
+        ).toBe("TransactionConflict")
+        expect(
+          yield* raced(
+            db,
+            unsafely((tx) => tx.unsafe.peek.get("there")),
+            write(db, "there")
+          )
+        ).toBe("committed")
+        expect(
+          yield* raced(
+            db,
+            unsafely((tx) => [...tx.unsafe.peek.entries({ prefix: "t" })]),
+            write(db, "there")
+          )
+        ).toBe("committed")
         // Own writes are no reads.
         const ownRead = (tx: TransactionHandle) => Effect.andThen(tx.put("there", "mine"), tx.get("there"))
         expect(yield* raced(db, ownRead, write(db, "there"))).toBe("committed")

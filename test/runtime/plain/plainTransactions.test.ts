@@ -81,6 +81,7 @@ describe("a transaction", () => {
       expect([text(tx.get("a")), tx.getText("e"), tx.has("b"), tx.getMany(["c", "d"]).map(text)]).toEqual(["1", "2", false, ["0", undefined]])
       expect(texts(tx.entries({ lt: "f" }))).toEqual(["a=1", "c=0", "e=2"])
       expect(texts(tx.keyspace("users").entries())).toEqual(["u=3"])
+      expect([tx.peek.getText("a"), [...tx.peek.entries({ lt: "c" })].length, tx.keyspace("users").peek.has("u")]).toEqual(["1", 1, true])
       expect([db.getTextSync("a"), db.getTextSync("b"), users.getTextSync("u")]).toEqual(["0", "0", undefined])
       return tx.sequence
     })
