@@ -226,6 +226,19 @@ const make = Effect.gen(function* () {
 
   const rotationDue = () => segment.position - segment.basePosition >= options.walSegmentBytes
 
+  /** Nobody is writing and nobody asked for a sync: a caller may write what is pending, here and now. */
+  const mayLead = () => !busy && !pending.sync && failure === undefined && !closing && durableWaiters.length === 0 && !rotationDue()
+
+  const lead = () => {
+    const group = take()
+    try {
+      write(group)
+      publish(group, "buffered")
+    } catch (cause) {
+      poison(group, cause)
+    }
+  }
+
   const datasync = Effect.suspend(() => {
     const position = segment.position
     const sequence = segment.lastSequence
@@ -409,25 +422,12 @@ const make = Effect.gen(function* () {
       if (pending.replies.length === 0) pending.firstSequence = sequence
       pending.replies.push(reply)
       if (sync) pending.sync = true
-      // Nobody is writing and nobody asked for a sync: this caller leads. A lone writer saves two fiber switches, a large batch gains nothing from waiting for company.
-      if (
-        !busy &&
-        !sync &&
-        !pending.sync &&
-        failure === undefined &&
-        !closing &&
-        durableWaiters.length === 0 &&
-        !rotationDue() &&
-        ((lastGroupTransactions <= 1 && ledInRow < ledInRowMax && pending.replies.length === 1) || pending.builder.payloadBytes >= 32_768)
-      ) {
+      // A lone writer saves two fiber switches, a large batch gains nothing from waiting for company.
+      const isWorthIt =
+        (lastGroupTransactions <= 1 && ledInRow < ledInRowMax && pending.replies.length === 1) || pending.builder.payloadBytes >= 32_768
+      if (isWorthIt && mayLead()) {
         ledInRow++
-        const group = take()
-        try {
-          write(group)
-          publish(group, "buffered")
-        } catch (cause) {
-          poison(group, cause)
-        }
+        lead()
         return
       }
       ledInRow = 0
@@ -446,6 +446,8 @@ const make = Effect.gen(function* () {
         if (wanted <= visible) return resume(Effect.void)
         if (failure !== undefined) return resume(Effect.fail(failure))
         visibleWaiters.push({ sequence: wanted, answer: resume })
+        // Somebody cannot go on without it: more company would only lose over the same keys.
+        if (pending.replies.length > 0 && wanted >= pending.firstSequence && mayLead()) lead()
       }),
     ensureDurable: (sequence) =>
       Effect.callback((resume) => {

@@ -39,4 +39,18 @@ describe("groups of the log", () => {
       expect(commits).toMatchObject({ transactions: rounds, groups: rounds })
     })
   )
+
+  it.effect("are written as soon as somebody has lost over what is in them: the next attempt is worth it at once", () =>
+    Effect.gen(function* () {
+      const db = yield* openLayer(LightningDb.layerMemory())
+      const update = db.transaction((tx) => Effect.flatMap(tx.get("hot"), (value) => tx.put("hot", Uint8Array.of((value?.[0] ?? 0) + 1))))
+      const writer = Effect.forEach(Array.from({ length: rounds }), () => Effect.andThen(update, Effect.yieldNow), { discard: true })
+      yield* Effect.forEach(Array.from({ length: 8 }), () => writer, { concurrency: "unbounded", discard: true })
+      const { transactions } = yield* db.stats
+      expect(transactions.committed).toBe(8 * rounds)
+      expect((yield* db.get("hot"))?.[0]).toBe(8 * rounds)
+      // Each commit costs about one other its attempt. Where losers wait for the group to fill, it is three.
+      expect(transactions.conflicts).toBeLessThan(8 * rounds * 1.5)
+    })
+  )
 })

@@ -114,6 +114,14 @@ export const transactions: ReadonlyArray<Case> = [
   {
     ...common,
     name: "txnhot10",
+    about: `transactions by ${fibers} fibers, each reading and writing one of ${hotKeys} keys; repeated when they meet`,
+    operations: (entries) => Math.min(entries, 200_000),
+    run: (run) => byFibers(run, fibers, () => updateOne(run, run.inputs.permuted(run.inputs.random(hotKeys)))),
+    validate: (run, done) => validateCounters(run, done)
+  },
+  {
+    ...common,
+    name: "txnhotslow",
     about: `transactions by 32 fibers, each reading one of ${hotKeys} keys, giving way, and writing it; repeated when they meet`,
     operations: (entries) => Math.min(entries, 100_000),
     run: (run) => byFibers(run, 32, () => updateOne(run, run.inputs.permuted(run.inputs.random(hotKeys)), slowUpdate)),

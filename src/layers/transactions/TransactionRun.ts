@@ -187,8 +187,8 @@ export class TransactionRun<A, E, R> {
       shared.counts.retries++
       return this.attempt()
     })
-    // From the first time it may have a place in a queue, that is given up when all is over.
-    if (this.settings.retry !== undefined || this.attempts !== immediateRetries + 1) return goOn
+    // Once for all attempts: the place it may get in a queue is given up when all is over.
+    if (this.settings.retry !== undefined || this.attempts > 1) return goOn
     return Effect.ensuring(
       goOn,
       Effect.sync(() => {
@@ -200,7 +200,7 @@ export class TransactionRun<A, E, R> {
   /** Its place among those that lose over the key; where it loses over another one, it goes there. */
   private place(found: ConflictFound): Ticket {
     const { turnstile } = this.parts
-    const key = keyHash(found.keyspace, found.start, 0, found.start.length)
+    const key = keyOf(found)
     if (this.ticket !== undefined && this.ticket.key !== key) {
       turnstile.leave(this.ticket)
       this.ticket = undefined
@@ -217,7 +217,8 @@ export class TransactionRun<A, E, R> {
     // Until the winner is visible another attempt would only lose again; where it never will be, the next commit says why.
     const settled = Effect.ignore(wal.awaitVisible(found.winningSequence))
     if (retry === undefined) {
-      if (attempts <= immediateRetries) return Effect.as(settled, true)
+      // Where others are already taking turns, one that comes at once would only make them lose.
+      if (attempts <= immediateRetries && !turnstile.hasQueue(keyOf(found))) return Effect.as(settled, true)
       return Effect.suspend(() => Effect.as(Effect.andThen(settled, turnstile.turn(this.place(found), attempts)), true))
     }
     const scheduled = Effect.andThen(
@@ -234,5 +235,8 @@ export class TransactionRun<A, E, R> {
     return leftMs === Infinity ? scheduled : Effect.timeoutOrElse(scheduled, { duration: leftMs, orElse: () => Effect.succeed(true) })
   }
 }
+
+/** Of the queue of those that lose over the same key. */
+const keyOf = ({ keyspace, start }: ConflictFound): number => keyHash(keyspace, start, 0, start.length)
 
 const ignored = () => {}

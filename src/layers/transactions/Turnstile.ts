@@ -27,6 +27,10 @@ export class Turnstile {
     return this.queues.size === 0
   }
 
+  hasQueue(key: number): boolean {
+    return this.queues.has(key)
+  }
+
   enter(key: number): Ticket {
     const queue = this.queues.get(key)
     const ticket: Ticket = { key, first: queue === undefined, wake: undefined }
@@ -49,6 +53,10 @@ export class Turnstile {
     }
   }
 
+  private ahead(ticket: Ticket): number {
+    return Math.max(1, this.queues.get(ticket.key)?.indexOf(ticket) ?? 0)
+  }
+
   /** Until it is this one's turn, or the pause before the retry after so many attempts is over. */
   turn(ticket: Ticket, attempts: number): Effect.Effect<void> {
     if (ticket.first) return Effect.void
@@ -61,7 +69,7 @@ export class Turnstile {
     })
     return Effect.flatMap(Random.nextBetween(0.5, 1), (jitter) =>
       Effect.timeoutOrElse(called, {
-        duration: jitter * Math.min(pauseMsMax, pauseMsMin * 2 ** Math.min(20, attempts - immediateRetries)),
+        duration: jitter * Math.min(pauseMsMax, pauseMsMin * this.ahead(ticket) * 2 ** Math.max(0, Math.min(20, attempts - immediateRetries))),
         orElse: () => Effect.void
       })
     )
