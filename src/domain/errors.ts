@@ -130,10 +130,14 @@ export class InvalidBatch extends Schema.TaggedError<InvalidBatch>("lightning-db
 /** The batch is larger than one transaction may be. Nothing was written: split it. */
 export class BatchTooLarge extends Schema.TaggedError<BatchTooLarge>("lightning-db/BatchTooLarge")("BatchTooLarge", {
   bytes: Schema.Finite,
-  bytesMax: Schema.Finite
+  bytesMax: Schema.Finite,
+  /** Of `bytes`: values that the batch replaces, where the keyspace keeps them (`beforeImages`). How far they had been counted when it was too much. */
+  beforeImageBytes: Schema.optionalKey(Schema.Finite)
 }) {
   override get message(): string {
-    return `The batch takes ${this.bytes} bytes, more than the limit of ${this.bytesMax}. Nothing was written: split it into smaller batches, or open the database with a larger batchBytesMax.`
+    const images =
+      this.beforeImageBytes === undefined ? "" : `, ${this.beforeImageBytes} of them values that it replaces and its keyspace keeps (beforeImages)`
+    return `The batch takes ${this.bytes} bytes${images}, more than the limit of ${this.bytesMax}. Nothing was written: split it into smaller batches, or open the database with a larger batchBytesMax.`
   }
 }
 
@@ -283,7 +287,10 @@ export type SnapshotError = TooManySnapshots | ReadError
 /** `scan` and `entries`. */
 export type ScanError = InvalidRange | SnapshotError
 
-/** `put`, `delete`, `write`. `InvalidOptions` is for the options of the write itself. */
+/**
+ * `put`, `delete`, `write`. `InvalidOptions` is for the options of the write itself; `FileReadError` for what has to be read first: what an atomic operation starts from, and the
+ * value that is replaced, where the keyspace keeps before-images.
+ */
 export type WriteError =
   | InvalidKey
   | InvalidValue
@@ -301,9 +308,10 @@ export type WriteError =
   | LockLost
   | WriteStalled
   | DiskFull
+  | FileReadError
 
-/** `write`, with its atomic operations, which read. */
-export type BatchError = WriteError | AtomicOperationFailed | FileReadError
+/** `write`, with its atomic operations. */
+export type BatchError = WriteError | AtomicOperationFailed
 
 /** Reads inside a transaction. */
 export type TransactionReadError = ReadError | TransactionFinished | TransactionTooLarge | TransactionTooOld | AtomicOperationFailed

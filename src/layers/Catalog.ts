@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { decodeId, decodeKeyspaceRow, keyspaceRows, nameInRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { decodeId, decodeKeyspaceRow, keyspaceRows, type KeyspaceSettings, nameInRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { defaultKeyspace, expiryKeyspace, firstNamedKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
 import { compareBytes } from "../domain/keys/compareBytes.ts"
 import { type FileError, fromFailure } from "../domain/errors.ts"
@@ -22,16 +22,18 @@ export interface CatalogRow {
 
 /**
  * Builds the projection from the rows of keyspaces and of the next id in keyspace 0: of each row all versions there still are, the newest first. What was dropped is known by its
- * older versions as long as the history of keyspace 0 goes back, which is as far as anyone can ask. `defaultHistoryMs` is the retention of the database. Throws `Damage` when
+ * older versions as long as the history of keyspace 0 goes back, which is as far as anyone can ask. `defaults` is the retention of the database. Throws `Damage` when
  * a row is not one of ours.
  */
-export const make = (directory: string, rows: Iterable<CatalogRow>, defaultHistoryMs = 0): Catalog["Service"] => {
+export const make = (directory: string, rows: Iterable<CatalogRow>, defaults: KeyspaceSettings = {}): Catalog["Service"] => {
+  const { beforeImages: defaultBeforeImages = false, historyMs: defaultHistoryMs = 0 } = defaults
   const decoder = new TextDecoder()
   const byName = new Map<string, number>()
   const live = new Set<number>([systemKeyspace, defaultKeyspace, expiryKeyspace])
   const dropped = new Map<number, number>()
   const nameById = new Map<number, string>()
-  const histories = new Map<number, number>()
+  /** Of those that say anything. */
+  const settings = new Map<number, KeyspaceSettings>()
   let next = firstNamedKeyspace
   const malformed = () => new Damage(directory, 0, "Malformed", "keyspace 0 holds a row that is not of the catalog")
   let lastKey: Uint8Array = nextIdKey
@@ -58,7 +60,7 @@ export const make = (directory: string, rows: Iterable<CatalogRow>, defaultHisto
     if (live.has(row.id) || dropped.has(row.id)) continue
     const name = decoder.decode(nameBytes)
     nameById.set(row.id, name)
-    if (row.historyMs !== undefined) histories.set(row.id, row.historyMs)
+    settings.set(row.id, row)
     if (isNewest) {
       byName.set(name, row.id)
       live.add(row.id)
@@ -66,53 +68,66 @@ export const make = (directory: string, rows: Iterable<CatalogRow>, defaultHisto
     deletedAt = undefined
   }
   for (let id = firstNamedKeyspace; id < next; id++) if (!live.has(id) && !dropped.has(id)) dropped.set(id, 0)
-  const historyMs = (id: number) => histories.get(id) ?? defaultHistoryMs
+  const historyMs = (id: number) => settings.get(id)?.historyMs ?? defaultHistoryMs
   let keeps = false
-  const lookAtHistories = () => {
+  let anyBeforeImages = false
+  const lookAtSettings = () => {
     keeps = defaultHistoryMs > 0
-    for (const [id, ms] of histories) keeps ||= ms > 0 && dropped.get(id) !== 0
+    anyBeforeImages = defaultBeforeImages
+    for (const [id, own] of settings) {
+      keeps ||= (own.historyMs ?? 0) > 0 && dropped.get(id) !== 0
+      anyBeforeImages ||= own.beforeImages === true && live.has(id)
+    }
   }
-  lookAtHistories()
+  lookAtSettings()
   return {
     idOf: (name) => byName.get(name),
     exists: (id) => live.has(id),
     names: () => [...byName].map(([name, id]) => ({ name, id })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     nextId: () => next,
     nameOf: (id) => nameById.get(id),
-    created: (name, id, ms) => {
+    created: (name, id, own) => {
       byName.set(name, id)
       nameById.set(id, name)
       live.add(id)
       if (id >= next) next = id + 1
-      if (ms !== undefined) histories.set(id, ms)
-      lookAtHistories()
+      if (own !== undefined) settings.set(id, own)
+      lookAtSettings()
     },
-    configured: (id, ms) => {
-      if (ms === undefined) histories.delete(id)
-      else histories.set(id, ms)
-      lookAtHistories()
+    configured: (id, own) => {
+      settings.set(id, own)
+      lookAtSettings()
     },
-    ownHistoryMs: (id) => histories.get(id),
+    settings: (id) => settings.get(id) ?? {},
     historyMs,
+    historyVersions: (id) => {
+      if (id === systemKeyspace || id === expiryKeyspace) return 0
+      const own = settings.get(id)
+      return (own?.historyMs === undefined ? defaults.historyVersions : own.historyVersions) ?? 0
+    },
     keepsHistory: () => keeps,
+    beforeImages: (id) => id !== systemKeyspace && id !== expiryKeyspace && (settings.get(id)?.beforeImages ?? defaultBeforeImages),
+    anyBeforeImages: () => anyBeforeImages,
     dropped: (name, id, sequence) => {
       byName.delete(name)
       live.delete(id)
       dropped.set(id, sequence)
+      lookAtSettings()
     },
     // A failure takes back everything sequenced after it too, oldest first: an older keyspace of the name may be there again by now.
     creationFailed: (name, id) => {
       if (byName.get(name) === id) byName.delete(name)
       nameById.delete(id)
       live.delete(id)
-      histories.delete(id)
-      lookAtHistories()
+      settings.delete(id)
+      lookAtSettings()
     },
     dropFailed: (name, id) => {
       if (!nameById.has(id)) return
       byName.set(name, id)
       live.add(id)
       dropped.delete(id)
+      lookAtSettings()
     },
     droppedIds: () => dropped
   }
@@ -132,7 +147,7 @@ const load = Effect.gen(function* () {
   return yield* Effect.try({
     try: () => {
       const view: View = { memtables: memtables.all(), version: tables.current(), sequence: visibleSequence, timeMs: 0 }
-      return make(directory, readRows(tables, view), options.retention.historyMs)
+      return make(directory, readRows(tables, view), options.retention)
     },
     catch: fromFailure
   })

@@ -29,8 +29,10 @@ import { Recovery } from "../services/Recovery.ts"
 import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
+import type { WorkOptions } from "../services/WorkProgress.ts"
 import { type JobError, WorkerDied, Workers } from "../services/Workers.ts"
-import { historyFrom, outputPolicy } from "./jobs/jobInputs.ts"
+import { JobCounter } from "./jobs/JobCounter.ts"
+import { historyFrom, keepVersions, outputPolicy } from "./jobs/jobInputs.ts"
 import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
 import { levelsOf } from "./tables/levelsOf.ts"
 
@@ -38,6 +40,10 @@ import { levelsOf } from "./tables/levelsOf.ts"
 const splitBytesMin = 32 << 20
 
 const bytesOf = (tables: ReadonlyArray<TableMeta>): number => tables.reduce((sum, table) => sum + table.fileBytes, 0)
+
+/** What a merge reads at most: of value files only what is still alive. */
+const inputBytes = (plan: MergePlan<TableMeta>): number =>
+  plan.inputs.reduce((sum, input) => sum + bytesOf(input.tables), 0) + plan.rewriteValueFiles.reduce((sum, file) => sum + file.fileBytes, 0)
 
 const condition = "compaction"
 
@@ -106,48 +112,54 @@ const make = Effect.gen(function* () {
     plan: MergePlan<TableMeta>,
     range: ReturnType<typeof splitMerge>[number] | undefined,
     snapshots: ReadonlyArray<number>,
-    horizons: ReadonlyArray<Horizon>
+    horizons: ReadonlyArray<Horizon>,
+    counter: JobCounter | undefined
   ) =>
     Effect.suspend(() => {
-      let bytes = 0
-      for (const input of plan.inputs) bytes += bytesOf(input.tables)
-      for (const file of plan.rewriteValueFiles) bytes += file.fileBytes
+      const bytes = inputBytes(plan)
       const outputs =
         16 + 2 * Math.ceil(bytes / options.tableBytes) + plan.inputs.reduce((sum, input) => sum + input.tables.length, 0) + plan.grandparents.length
       return Effect.flatMap(manifest.takeFileIds(outputs), (outputIds) =>
-        workers.compact(directory, {
-          inputs: plan.inputs,
-          targetLevel: plan.targetLevel,
-          range,
-          deeper: plan.deeper.map(({ largest, smallest }) => ({ largest, smallest })),
-          grandparents: plan.grandparents.map(({ fileBytes, largest, smallest }) => ({ fileBytes, largest, smallest })),
-          rewriteValueFiles: plan.rewriteValueFiles,
-          snapshots,
-          horizons,
-          nowMs: clock.nowMs(),
-          lingering: tables.lingering(),
-          outputIds,
-          policy: outputPolicy(options, manifest.state())
-        })
+        workers.compact(
+          directory,
+          {
+            inputs: plan.inputs,
+            targetLevel: plan.targetLevel,
+            range,
+            deeper: plan.deeper.map(({ largest, smallest }) => ({ largest, smallest })),
+            grandparents: plan.grandparents.map(({ fileBytes, largest, smallest }) => ({ fileBytes, largest, smallest })),
+            rewriteValueFiles: plan.rewriteValueFiles,
+            snapshots,
+            horizons,
+            nowMs: clock.nowMs(),
+            lingering: tables.lingering(),
+            outputIds,
+            policy: outputPolicy(options, manifest.state())
+          },
+          counter?.word()
+        )
       )
     })
 
-  const merge = (plan: MergePlan<TableMeta>, how?: "untilTold") =>
+  const merge = (plan: MergePlan<TableMeta>, how?: "untilTold", counter?: JobCounter) =>
     Effect.gen(function* () {
       const snapshots = transactions.stripes()
       const inputs = plan.inputs.flatMap((input) => input.tables)
       // Repeated, the job keeps what it was to keep at first: that never grows.
       const history = retention.begin(snapshots[snapshots.length - 1]!, inputs)
       const ranges = parallel > 1 && bytesOf(inputs) >= splitBytesMin ? splitMerge(plan, parallel) : [undefined]
-      const results: ReadonlyArray<JobResult> = yield* Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots, history.horizons), {
-        concurrency: ranges.length
-      }).pipe((job) => retries.run(job, how))
+      const parts = Effect.suspend(() => {
+        counter?.restart()
+        return Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots, history.horizons, counter), { concurrency: ranges.length })
+      })
+      const results: ReadonlyArray<JobResult> = yield* retries.run(parts, how)
       yield* manifest.commit(
         (state) => ({
           removeTables: inputs.map((table) => table.fileId),
           addTables: results.flatMap((result) => result.tables),
           addValueFiles: results.flatMap((result) => result.valueFiles),
-          historyFrom: historyFrom(state, history, inputs, catalog)
+          historyFrom: historyFrom(state, history, inputs, catalog),
+          keepVersions: keepVersions(state, history, inputs)
         }),
         (state) => tables.install(state)
       )
@@ -185,14 +197,15 @@ const make = Effect.gen(function* () {
         return {
           removeTables: dropped.map((table) => table.fileId),
           removeValueFiles: plan.valueFiles.map((file) => file.fileId),
-          historyFrom: historyFrom(state, history, dropped, catalog)
+          historyFrom: historyFrom(state, history, dropped, catalog),
+          keepVersions: keepVersions(state, history, dropped)
         }
       },
       (state) => tables.install(state)
     )
 
-  const perform = (plan: CompactionPlan<TableMeta>, how?: "untilTold"): Effect.Effect<void, JobError | ManifestError> =>
-    plan.type === "merge" ? merge(plan, how) : plan.type === "move" ? move(plan) : drop(plan)
+  const perform = (plan: CompactionPlan<TableMeta>, how?: "untilTold", counter?: JobCounter): Effect.Effect<void, JobError | ManifestError> =>
+    plan.type === "merge" ? merge(plan, how, counter) : plan.type === "move" ? move(plan) : drop(plan)
 
   const take = (plan: CompactionPlan<TableMeta>): Claim => {
     const claim = claimOf(plan)
@@ -205,8 +218,13 @@ const make = Effect.gen(function* () {
    * Runs the plan and gives its claim back. What cannot be compacted (damage, a bug) is taken out of service, or the next look would find the same plan and fail again,
    * for ever; reads still answer, with the error where the damage is.
    */
-  const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim, how?: "untilTold"): Effect.Effect<void, JobError | ManifestError> =>
-    Effect.onExit(perform(plan, how), (exit) =>
+  const claimed = (
+    plan: CompactionPlan<TableMeta>,
+    claim: Claim,
+    how?: "untilTold",
+    counter?: JobCounter
+  ): Effect.Effect<void, JobError | ManifestError> =>
+    Effect.onExit(perform(plan, how, counter), (exit) =>
       Effect.sync(() => {
         const cause = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : undefined
         // What may pass is the caller's to try again.
@@ -257,7 +275,7 @@ const make = Effect.gen(function* () {
   )
 
   /** One try: the plan is picked and claimed in the step that begins it, which nothing may come between. */
-  const compactNow = (range: CompactionRange): Effect.Effect<"done" | "busy", MaintenanceError> =>
+  const compactNow = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<"done" | "busy", MaintenanceError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
         if (closing) return Effect.fail(new DatabaseClosed({}))
@@ -275,7 +293,14 @@ const make = Effect.gen(function* () {
               }
         const plan = pickManual(pickerState(manifest.state(), transactions.stripes()), keyRange, pickerOptions)
         if (plan === undefined) return Effect.succeed("done" as const)
-        if (plan !== "busy") return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), "untilTold")), jobError), "done" as const)
+        if (plan !== "busy") {
+          const counter = options?.onStart === undefined ? undefined : new JobCounter()
+          if (counter !== undefined) {
+            counter.bytesTotal = plan.type === "merge" ? inputBytes(plan) : 0
+            options?.onStart?.({ bytes: () => counter.bytes(), bytesTotal: () => counter.bytesTotal })
+          }
+          return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), "untilTold", counter)), jobError), "done" as const)
+        }
         if (claims.length > 0) return Effect.succeed("busy" as const)
         // Nothing runs: what stands in the way has failed before, and would again.
         const found = quarantined.at(-1)
@@ -283,11 +308,11 @@ const make = Effect.gen(function* () {
       })
     )
 
-  const compactWhenFree = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
+  const compactWhenFree = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<void, MaintenanceError> =>
     Effect.suspend(() => {
       const seen = jobsEnded
-      return Effect.flatMap(compactNow(range), (answer) =>
-        answer === "done" ? Effect.void : Effect.andThen(jobEndedAfter(seen), compactWhenFree(range))
+      return Effect.flatMap(compactNow(range, options), (answer) =>
+        answer === "done" ? Effect.void : Effect.andThen(jobEndedAfter(seen), compactWhenFree(range, options))
       )
     })
 
@@ -301,10 +326,10 @@ const make = Effect.gen(function* () {
     return Effect.ignore(wait)
   })
 
-  const compact = (range: CompactionRange): Effect.Effect<void, MaintenanceError> =>
+  const compact = (range: CompactionRange, options?: WorkOptions): Effect.Effect<void, MaintenanceError> =>
     Effect.acquireUseRelease(
       Effect.sync(() => manualWaiting++),
-      () => compactWhenFree(range),
+      () => compactWhenFree(range, options),
       () =>
         Effect.sync(() => {
           manualWaiting--

@@ -20,12 +20,12 @@ import {
   TooManySnapshots,
   type WriteError
 } from "../domain/errors.ts"
-import { encodeId, encodeKeyspaceRow, keyspaceRowKey, nextIdKey } from "../domain/keys/catalogRows.ts"
+import { encodeId, encodeKeyspaceRow, keyspaceRowKey, type KeyspaceSettings, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { droppedRowKey } from "../domain/keys/droppedRows.ts"
 import { KeyEncoder } from "../domain/keys/encodeKey.ts"
 import { keyBounds } from "../domain/keys/KeyBounds.ts"
 import { defaultKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
-import { keyspaceHistoryMs } from "../domain/options/keyspaceOptions.ts"
+import { isConfiguredAs, keyspaceSettings, withSettings } from "../domain/options/keyspaceOptions.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { Compactor } from "../services/Compactor.ts"
 import {
@@ -53,11 +53,12 @@ import { Timeline } from "../services/Timeline.ts"
 import { type SnapshotLease, TransactionManager } from "../services/TransactionManager.ts"
 import { ValueCache } from "../services/ValueCache.ts"
 import { Wal } from "../services/Wal.ts"
-import { keyspaceNameBytes } from "./keyspaceNames.ts"
+import { keyspaceInfo, keyspaceNameBytes } from "./keyspaceNames.ts"
 import { makeFeed } from "./feed/makeFeed.ts"
 import { makeHistory } from "./history/makeHistory.ts"
-import { makeCheckpoint } from "./maintenance/checkpoint.ts"
+import { isCheckpointPath, makeCheckpoint, noCheckpointPath } from "./maintenance/checkpoint.ts"
 import { makeStats } from "./maintenance/stats.ts"
+import { verifyAll } from "./maintenance/verifyAll.ts"
 import { verifyVersion } from "./maintenance/verifyVersion.ts"
 import { makeReads, type ReadParts, readError, type ReadTarget } from "./reading/makeReads.ts"
 import { PointReader } from "./reading/PointReader.ts"
@@ -243,10 +244,10 @@ const make = Effect.gen(function* () {
   const nameBytes = (name: string): Effect.Effect<Uint8Array, InvalidKeyspaceName> =>
     Effect.try({ try: () => keyspaceNameBytes(name), catch: (cause) => cause as InvalidKeyspaceName })
 
-  /** What the options of a keyspace say of its history. */
-  const historyMsOf = (given: unknown): Effect.Effect<number | undefined, InvalidOptions> =>
+  /** What the options of a keyspace say. */
+  const settingsOf = (given: unknown): Effect.Effect<KeyspaceSettings, InvalidOptions> =>
     Effect.try({
-      try: () => keyspaceHistoryMs(given),
+      try: () => keyspaceSettings(given),
       catch: (cause) => {
         if (cause instanceof InvalidOptions) return cause
         throw cause
@@ -256,10 +257,10 @@ const make = Effect.gen(function* () {
   const keyspace: DatabaseShape["keyspace"] = (name, given) =>
     Effect.gen(function* () {
       const bytes = yield* nameBytes(name)
-      const historyMs = yield* historyMsOf(given)
+      const wanted = yield* settingsOf(given)
       const closed = health.closed()
       if (closed !== undefined) return yield* closed
-      const isConfigured = (id: number) => historyMs === undefined || catalog.ownHistoryMs(id) === historyMs
+      const isConfigured = (id: number) => isConfiguredAs(catalog.settings(id), wanted)
       const found = catalog.idOf(name)
       if (found !== undefined && isConfigured(found)) return keyspaceNamed(found, name)
       return yield* catalogQueue.withPermit(
@@ -267,7 +268,9 @@ const make = Effect.gen(function* () {
           const known = catalog.idOf(name)
           if (known !== undefined && isConfigured(known)) return Effect.succeed(keyspaceNamed(known, name))
           const id = known ?? catalog.nextId()
-          const row: WriteOperation = { type: "put", key: keyspaceRowKey(bytes), value: encodeKeyspaceRow({ id, historyMs }) }
+          const before = catalog.settings(id)
+          const settings = withSettings(before, wanted)
+          const row: WriteOperation = { type: "put", key: keyspaceRowKey(bytes), value: encodeKeyspaceRow({ ...settings, id }) }
           const written = readingNothing(
             transactions.write(
               systemKeyspace,
@@ -275,11 +278,10 @@ const make = Effect.gen(function* () {
               { durability: "sync" },
               () => {
                 if (known === undefined) {
-                  catalog.created(name, id, historyMs)
+                  catalog.created(name, id, settings)
                   return () => catalog.creationFailed(name, id)
                 }
-                const before = catalog.ownHistoryMs(id)
-                catalog.configured(id, historyMs)
+                catalog.configured(id, settings)
                 return () => catalog.configured(id, before)
               }
             )
@@ -337,7 +339,7 @@ const make = Effect.gen(function* () {
       )
     })
 
-  const compact: DatabaseShape["compact"] = (range) =>
+  const compact: DatabaseShape["compact"] = (range, workOptions) =>
     maintenance(
       Effect.gen(function* () {
         let id: number | undefined
@@ -350,7 +352,7 @@ const make = Effect.gen(function* () {
           try: () => {
             if (range !== undefined && (typeof range !== "object" || range === null)) return keyBounds(range)
             const { keyspace: _keyspace, ...rest } = range ?? {}
-            for (const name of ["gt", "lte", "prefix", "reverse", "limit"]) {
+            for (const name of ["gt", "lte", "prefix", "reverse", "limit", "keysOnly"]) {
               if (Object.hasOwn(rest, name)) throw new InvalidRange({ detail: `compact takes gte, lt and keyspace, and not ${name}.` })
             }
             return keyBounds(rest)
@@ -361,7 +363,7 @@ const make = Effect.gen(function* () {
           }
         })
         yield* flusher.flush
-        yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper })
+        yield* compactor.compact({ keyspace: id, lower: bounds.lower, upper: bounds.upper }, workOptions)
       })
     )
 
@@ -403,27 +405,28 @@ const make = Effect.gen(function* () {
     dropKeyspace,
     keyspaces: attemptRead(() => {
       checkOpen()
-      return catalog.names().map(({ id, name }) => ({
-        name,
-        tableBytes: [...manifest.state().tables.values()].reduce(
-          (sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum),
-          0
-        )
-      }))
+      return catalog.names().map(({ id, name }) => keyspaceInfo(name, id, manifest.state(), catalog.settings(id)))
     }),
     health: Effect.sync(health.current),
     refresh: attemptRead(checkOpen),
     flush: maintenance(flusher.flush),
     compact,
     checkpoint: (path) =>
-      typeof path === "string" && path !== "" && !path.includes("\0")
+      isCheckpointPath(path)
         ? maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path))
-        : Effect.fail(new InvalidOptions({ problems: ["the path of a checkpoint must be a path as a string, not empty"] })),
+        : Effect.fail(noCheckpointPath()),
     verify: maintenance(
       Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }), (error) =>
         error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error
       )
     ),
+    verifyAll: (workOptions) =>
+      maintenance(
+        Effect.mapError(
+          verifyAll(workOptions, (watch) => verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }, watch)),
+          fromReadFailure
+        )
+      ),
     stats: Effect.sync(stats)
   })
 })

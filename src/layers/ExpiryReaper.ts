@@ -11,11 +11,13 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { Slab } from "../domain/bytes/Slab.ts"
+import { MalformedBytes } from "../domain/bytes/varint.ts"
 import { type BatchError, type FileReadError, fromReadFailure } from "../domain/errors.ts"
 import { decodeExpiryRow, expiryRowsFrom } from "../domain/keys/expiryRows.ts"
 import { keyHash } from "../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../domain/keys/keyspaceSeed.ts"
 import { expiryKeyspace } from "../domain/keys/kinds.ts"
+import { decodeValuePointer } from "../domain/values/ValuePointer.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -30,7 +32,7 @@ import { RangeReader } from "./reading/RangeReader.ts"
 import type { View } from "./reading/View.ts"
 
 const rowsPerCommit = 1000
-/** Nor more than this of keys, or than a batch may hold: keys may be long. */
+/** Nor more than this of keys, or than a batch may hold: keys may be long. Nor of the values, beyond the first, where they go into the log as before-images. */
 const rowBytesPerCommit = 1 << 20
 /** The wall clock may be set forward while it sleeps, and engine time with it. */
 const sleepMsMax = 60_000
@@ -144,10 +146,11 @@ const make = Effect.gen(function* () {
       return taken
     })
 
-  /** What the keys of the rows have as their newest versions, expired or not. */
+  /** What the keys of the rows have as their newest versions, expired or not; of the first rows only, where one commit is not to hold the values of all. */
   const look = (view: View, rows: ReadonlyArray<Uint8Array>): Effect.Effect<ReadonlyArray<Reaping>, FileReadError> =>
     Effect.gen(function* () {
       const reapings: Array<Reaping> = []
+      let imageBytes = 0
       /** Blocks for the row at hand. */
       const brought = new Map<string, Uint8Array>()
       /** As far as that goes without reading: where to, if not to the end. */
@@ -160,7 +163,11 @@ const make = Effect.gen(function* () {
           if (catalog.exists(keyspace)) {
             const state = point.lookup(view, keyspace, hash, key, 0, key.length, false, brought)
             if (state === PointState.pending) return { slot: point.slot!, leaf: point.leaf }
-            if (state !== PointState.missing && point.expiresAt === expiresAt) version = point.sequence
+            if (state !== PointState.missing && point.expiresAt === expiresAt) {
+              version = point.sequence
+              if (catalog.beforeImages(keyspace)) imageBytes += valueLength(point, state)
+              if (imageBytes > bytesPerCommit && reapings.length > 0) return undefined
+            }
           }
           reapings.push({ row, expiresAt, keyspace, key, hash, version })
           brought.clear()
@@ -210,8 +217,11 @@ const make = Effect.gen(function* () {
       const view = yield* pinned
       const { following, rows } = yield* readRows(view, lower, clock.nowMs())
       if (rows.length > 0) {
-        const left = yield* commit(view.sequence, yield* look(view, rows))
+        const reapings = yield* look(view, rows)
+        const left = yield* commit(view.sequence, reapings)
         if (left !== undefined) return goOn(left.row)
+        const cut = rows[reapings.length]
+        if (cut !== undefined) return goOn(cut)
       }
       if (following !== undefined) goOn(following)
     }).pipe(
@@ -260,6 +270,18 @@ const make = Effect.gen(function* () {
   )
   yield* Effect.forkScoped(loop)
 })
+
+/** Of the value that was found. */
+const valueLength = (point: PointReader, state: PointState): number => {
+  if (state !== PointState.pointer) return point.end - point.start
+  try {
+    return decodeValuePointer(point.bytes, point.start, point.end).rawLength
+  } catch (cause) {
+    // Whoever reads the value says what is wrong with it.
+    if (cause instanceof MalformedBytes) return 0
+    throw cause
+  }
+}
 
 /** What reading throws, as its public error. */
 const reading = <A>(read: () => A): Effect.Effect<A, FileReadError> => Effect.try({ try: read, catch: fromReadFailure })

@@ -22,7 +22,7 @@ import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
 import { Wal } from "../services/Wal.ts"
 import { Workers } from "../services/Workers.ts"
-import { historyFrom, outputPolicy } from "./jobs/jobInputs.ts"
+import { historyFrom, keepVersions, outputPolicy } from "./jobs/jobInputs.ts"
 import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
 
 interface Waiter {
@@ -119,6 +119,7 @@ const make = Effect.gen(function* () {
             addValueFiles: result.valueFiles,
             flushedThrough: { sequence, position: wal.positionAfter(sequence) },
             historyFrom: historyFrom(state, history, result.tables, catalog),
+            keepVersions: keepVersions(state, history, result.tables),
             removeSegments: dropped
           }
         },

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { holdsKeyspace } from "../domain/compaction/KeySpan.ts"
 import type { Horizon } from "../domain/compaction/stripes.ts"
+import { type KeptVersions, keptOf, withKept } from "../domain/history/keptVersions.ts"
 import { defaultKeyspace, systemKeyspace } from "../domain/keys/kinds.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { EngineClock } from "../services/EngineClock.ts"
@@ -10,17 +11,31 @@ import { Retention } from "../services/Retention.ts"
 import { Timeline } from "../services/Timeline.ts"
 
 export interface RetentionParts {
-  readonly catalog: Pick<Catalog["Service"], "droppedIds" | "historyMs" | "keepsHistory" | "names">
+  readonly catalog: Pick<Catalog["Service"], "droppedIds" | "historyMs" | "historyVersions" | "keepsHistory" | "names">
   readonly timeline: Pick<Timeline["Service"], "floorAt">
   readonly nowMs: () => number
   /** As the manifest holds it when this is made. */
   readonly historyFrom: ReadonlyMap<number, number>
+  readonly keptVersions: ReadonlyMap<number, ReadonlyArray<KeptVersions>>
   /** From where on keyspace 0 can be read, as the manifest holds it now: what a crash would leave. */
   readonly namesDurableFrom: () => number
 }
 
-export const make = ({ catalog, historyFrom, namesDurableFrom, nowMs, timeline }: RetentionParts): Retention["Service"] => {
+export const make = ({ catalog, historyFrom, keptVersions, namesDurableFrom, nowMs, timeline }: RetentionParts): Retention["Service"] => {
   let from: ReadonlyMap<number, number> = historyFrom
+  let kept = keptVersions
+
+  /** Those with retention by count, and how many versions they keep. */
+  const counted = (): ReadonlyMap<number, number> => {
+    const versions = new Map<number, number>()
+    const ask = (id: number) => {
+      const count = catalog.historyVersions(id)
+      if (count > 0) versions.set(id, count)
+    }
+    ask(defaultKeyspace)
+    for (const { id } of catalog.names()) ask(id)
+    return versions
+  }
 
   /** By keyspace, the first sequence that retention still asks for; those that are not in it ask for nothing but the present. */
   const wanted = (visible: number): ReadonlyMap<number, number> => {
@@ -52,9 +67,10 @@ export const make = ({ catalog, historyFrom, namesDurableFrom, nowMs, timeline }
     return floors
   }
 
-  const horizonsOf = (floors: ReadonlyMap<number, number>): ReadonlyArray<Horizon> => {
+  const horizonsOf = (floors: ReadonlyMap<number, number>, versions: ReadonlyMap<number, number>): ReadonlyArray<Horizon> => {
     const dropped = catalog.droppedIds()
     const horizons: Array<Horizon> = []
+    for (const [keyspace, count] of versions) horizons.push({ keyspace, versions: count })
     for (const [keyspace, floor] of floors) if (!dropped.has(keyspace)) horizons.push({ keyspace, historyFrom: floor })
     for (const [keyspace, dropSequence] of dropped) horizons.push({ keyspace, dropSequence, historyFrom: floors.get(keyspace) })
     return horizons
@@ -62,16 +78,22 @@ export const make = ({ catalog, historyFrom, namesDurableFrom, nowMs, timeline }
 
   return {
     historyFrom: () => from,
-    horizons: (visible) => horizonsOf(wanted(visible)),
+    keptVersions: () => kept,
+    horizons: (visible) => horizonsOf(wanted(visible), counted()),
     begin: (visible, spans) => {
       const floors = wanted(visible)
       const dropped = catalog.droppedIds()
       const raised: Array<{ readonly keyspace: number; readonly sequence: number }> = []
       const next = new Map(from)
+      const versions = counted()
+      const nextKept = new Map(kept)
       const raise = (keyspace: number) => {
         if (spans !== undefined && !holdsKeyspace(spans, keyspace)) return
         const sequence = floors.get(keyspace) ?? visible
         raised.push({ keyspace, sequence })
+        const count = versions.get(keyspace)
+        // One that does not count any more takes back what was there for certain.
+        if (count !== undefined || kept.has(keyspace)) nextKept.set(keyspace, withKept(keptOf(kept, from, keyspace), { sequence, count: count ?? 0 }))
         if (sequence > (from.get(keyspace) ?? 0)) next.set(keyspace, sequence)
       }
       raise(systemKeyspace)
@@ -81,7 +103,8 @@ export const make = ({ catalog, historyFrom, namesDurableFrom, nowMs, timeline }
       const namesFrom = namesDurableFrom()
       for (const [id, dropSequence] of dropped) if (dropSequence > namesFrom) raise(id)
       from = next
-      return { horizons: horizonsOf(floors), historyFrom: raised }
+      kept = nextKept
+      return { horizons: horizonsOf(floors, versions), historyFrom: raised, versions }
     }
   }
 }
@@ -93,8 +116,8 @@ export const layer: Layer.Layer<Retention, never, Catalog | EngineClock | Manife
     const clock = yield* EngineClock
     const manifest = yield* Manifest
     const timeline = yield* Timeline
-    const { historyFrom } = manifest.state()
+    const { historyFrom, keptVersions } = manifest.state()
     const namesDurableFrom = () => manifest.state().historyFrom.get(systemKeyspace) ?? 0
-    return Retention.of(make({ catalog, timeline, nowMs: clock.nowMs, historyFrom, namesDurableFrom }))
+    return Retention.of(make({ catalog, timeline, nowMs: clock.nowMs, historyFrom, keptVersions, namesDurableFrom }))
   })
 )

@@ -38,7 +38,7 @@ import { type CommitReply, Wal } from "../services/Wal.ts"
 import { SnapshotLeases } from "./SnapshotLeases.ts"
 import { CommitMoment } from "./transactions/CommitMoment.ts"
 import { OneWrite } from "./transactions/OneWrite.ts"
-import { makeReadAhead, type ReadAheadValues } from "./transactions/readAhead.ts"
+import { type Filling, makeReadAhead, type ReadAheadValues } from "./transactions/readAhead.ts"
 import { makeRoom } from "./transactions/room.ts"
 import { annotationBytes, demandWriteOptions, durabilityOf } from "./transactions/writeOptions.ts"
 
@@ -178,7 +178,7 @@ const make = Effect.gen(function* () {
       batch.addSystemRow(mark.key, mark.value)
       for (const key of mark.obsolete) batch.addSystemRow(key, undefined)
     }
-    const { count, expiresAt, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts, versions } = batch
+    const { beforeImages, count, expiresAt, keyBytes, keyEnds, keyStarts, keyspaces, kinds, valueBytes, valueEnds, valueStarts, versions } = batch
     let bytes = 0
     for (let i = 0; i < count; i++) bytes += entryBytes(keyEnds[i]! - keyStarts[i]!, valueEnds[i]! - valueStarts[i]!, expiresAt[i] !== 0)
     const memtable = memtables.makeRoom(bytes, count)
@@ -199,14 +199,15 @@ const make = Effect.gen(function* () {
               valueStarts[i]!,
               valueEnds[i]!,
               expiresAt[i]!,
-              batch.annotationOf(i)
+              batch.annotationOf(i),
+              beforeImages?.[i]
             )
             break
           case Kind.delete:
-            builder.delete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), batch.annotationOf(i))
+            builder.delete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), batch.annotationOf(i), beforeImages?.[i])
             break
           case Kind.expire:
-            builder.expire(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), expiresAt[i]!, versions[i]!)
+            builder.expire(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), expiresAt[i]!, versions[i]!, beforeImages?.[i])
             break
           default:
             builder.rangeDelete(keyspaces[i]!, keyBytes.subarray(keyStarts[i]!, keyEnds[i]!), valueBytes[i]!.subarray(valueStarts[i]!, valueEnds[i]!))
@@ -301,7 +302,11 @@ const make = Effect.gen(function* () {
   }
 
   const head = new CommitMoment(memtables, tables)
-  const values = makeReadAhead({ batch, hashSeed, head, memtables, tables, wal })
+  const fillBatch = (request: Filling): void => {
+    request.fill(batch, head)
+    if (catalog.anyBeforeImages()) batch.findBeforeImages(head, catalog.beforeImages)
+  }
+  const values = makeReadAhead({ batch, batchBytesMax: options.batchBytesMax, fill: fillBatch, hashSeed, head, memtables, tables, wal })
 
   /** One attempt at the turn; where it has to be given up, what it waits for and the next one. */
   const attempted = <E>(request: CommitRequest<E>, attempt: Attempt): Effect.Effect<WriteResult, BatchError | E> =>
@@ -345,7 +350,7 @@ const make = Effect.gen(function* () {
       // Before anything is made of what may have changed: a comparison that fails for it would be told instead of the conflict.
       const conflict = request.validate?.(head.commitTimeMs, monotonicMs)
       if (conflict !== undefined) return Effect.fail(conflict)
-      request.fill(batch, head)
+      fillBatch(request)
       const sequenced = sequence(durability, annotation, request, settled)
       return sequenced === "no room" ? stopped("flush", sinceMs, again) : sequenced
     } catch (cause) {
@@ -385,7 +390,7 @@ const make = Effect.gen(function* () {
       Effect.suspend(() => {
         const refused = refusedOptions(given, !isDelete)
         if (refused !== undefined) return Effect.fail(refused)
-        // It reads nothing, and so none of the errors of reading.
+        // It holds no atomic operation.
         return attempted(new OneWrite(keyspace, key, value, isDelete, given), firstAttempt) as Effect.Effect<WriteResult, WriteError>
       }),
     commit: (request) => turn(request, firstAttempt),

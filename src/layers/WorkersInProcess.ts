@@ -14,9 +14,9 @@ import { startJob } from "./jobs/startJob.ts"
 const requestsPerSlice = 16
 
 /** Runs the job here. Interruption takes effect between two slices; the outputs are removed then, as after a failure. */
-export const runInProcess = (disk: Disk["Service"], directory: string, job: Job): Effect.Effect<JobResult, JobError> =>
+export const runInProcess = (disk: Disk["Service"], directory: string, job: Job, bytesRead?: BigInt64Array): Effect.Effect<JobResult, JobError> =>
   Effect.acquireUseRelease(
-    Effect.sync(() => new JobRun(startJob(job), new JobFiles(disk.sync, directory))),
+    Effect.sync(() => new JobRun(startJob(job), new JobFiles(disk.sync, directory, bytesRead))),
     (run) => {
       const slice = Effect.suspend((): Effect.Effect<boolean, JobError> => {
         try {
@@ -41,7 +41,7 @@ export const runInProcess = (disk: Disk["Service"], directory: string, job: Job)
 export const make = (disk: Disk["Service"]): Workers["Service"] => ({
   parallelism: 1,
   flush: (directory, spec) => runInProcess(disk, directory, { kind: "flush", spec }),
-  compact: (directory, spec) => runInProcess(disk, directory, { kind: "compact", spec })
+  compact: (directory, spec, bytesRead) => runInProcess(disk, directory, { kind: "compact", spec }, bytesRead)
 })
 
 export const layer: Layer.Layer<Workers, never, Disk> = Layer.effect(Workers, Effect.map(Disk, make))

@@ -13,7 +13,7 @@ import * as InProcess from "./WorkersInProcess.ts"
 
 /** The service over `threads`. The disk is the one the threads see; jobs that no thread takes run on it, here. */
 export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Service"]): Workers["Service"] => {
-  const settle = (directory: string, job: Job, outcome: JobOutcome): Effect.Effect<JobResult, JobError> => {
+  const settle = (directory: string, job: Job, outcome: JobOutcome, bytesRead: BigInt64Array | undefined): Effect.Effect<JobResult, JobError> => {
     switch (outcome.type) {
       case "done":
         return Effect.succeed(outcome.result)
@@ -27,22 +27,23 @@ export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Se
       case "cancelled":
         return Effect.fail(new WorkerDied({ detail: "the workers are shut down" }))
       case "refused": {
-        const run = InProcess.runInProcess(disk, directory, job)
+        const run = InProcess.runInProcess(disk, directory, job, bytesRead)
         return outcome.warning === undefined
           ? run
           : Effect.andThen(Effect.logWarning(`${outcome.warning}; flush and compaction run on the main thread, in slices`), run)
       }
     }
   }
-  const run = (directory: string, job: Job): Effect.Effect<JobResult, JobError> =>
+  const run = (directory: string, job: Job, bytesRead?: BigInt64Array): Effect.Effect<JobResult, JobError> =>
     Effect.callback((resume) => {
       let ended = false
       let whenEnded = (): void => {}
-      const cancel = threads.submit(directory, job, (outcome) => {
+      const whenDone = (outcome: JobOutcome) => {
         ended = true
         whenEnded()
-        resume(settle(directory, job, outcome))
-      })
+        resume(settle(directory, job, outcome, bytesRead))
+      }
+      const cancel = threads.submit(directory, job, whenDone, bytesRead)
       // Interruption waits: until the job has ended it may still create files, and its inputs must not be unlinked.
       return Effect.callback<void>((resumeInterrupt) => {
         whenEnded = () => resumeInterrupt(Effect.void)
@@ -53,7 +54,7 @@ export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Se
   return {
     parallelism,
     flush: (directory, spec) => run(directory, { kind: "flush", spec }),
-    compact: (directory, spec) => run(directory, { kind: "compact", spec })
+    compact: (directory, spec, bytesRead) => run(directory, { kind: "compact", spec }, bytesRead)
   }
 }
 

@@ -1,4 +1,6 @@
 import { InvalidKeyspaceName } from "../domain/errors.ts"
+import type { ManifestState } from "../domain/manifest/ManifestState.ts"
+import type { KeyspaceInfo } from "../services/Database.ts"
 
 const nameBytesMax = 255
 const utf8 = new TextEncoder()
@@ -12,4 +14,11 @@ export const keyspaceNameBytes = (name: unknown): Uint8Array => {
   const bytes = utf8.encode(name)
   if (bytes.length > nameBytesMax) throw new InvalidKeyspaceName({ name: `${name.slice(0, 40)}…`, detail: `it is longer than ${nameBytesMax} bytes` })
   return bytes
+}
+
+/** What is told of a keyspace in the list of them. `settings`: what its own row says. */
+export const keyspaceInfo = (name: string, id: number, state: ManifestState, settings: { readonly historyMs?: number | undefined }): KeyspaceInfo => {
+  let tableBytes = 0
+  for (const table of state.tables.values()) if (table.smallest.keyspace === id && table.largest.keyspace === id) tableBytes += table.fileBytes
+  return { name, tableBytes, ...(settings.historyMs === undefined ? {} : { historyMs: settings.historyMs }) }
 }

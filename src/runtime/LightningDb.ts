@@ -51,7 +51,7 @@ export type { MemoryOptions, Options }
 /** Each line needs those below it; shutdown goes from top to bottom: refuse, stop jobs, drain and sync the log, close files, unlock. */
 const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.Layer<Database, OpenError, Disk | Workers> =>
   options.readOnly
-    ? reader(options)
+    ? reader(options, entropy)
     : DatabaseLayer.layer.pipe(
         Layer.provideMerge(ExpiryReaperLayer.layer),
         Layer.provideMerge(FlusherLayer.layer),
@@ -69,8 +69,8 @@ const engine = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.
       )
 
 /** Reads beside a writer need neither log nor actors. */
-const reader = (options: ResolvedOptions): Layer.Layer<Database, OpenError, Disk> =>
-  DatabaseReadOnly.layer.pipe(Layer.provide(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer)))
+const reader = (options: ResolvedOptions, entropy: Layer.Layer<Entropy>): Layer.Layer<Database, OpenError, Disk> =>
+  DatabaseReadOnly.layer.pipe(Layer.provide(Layer.mergeAll(Layer.succeed(EngineOptions, options), EngineClockLayer.layer, entropy)))
 
 /** Layers are shared by reference within a program; two databases must share none of theirs. So each is built apart, and only its `Database` comes out. */
 const apart = <R>(build: Effect.Effect<Layer.Layer<Database, OpenError, R>, OpenError>): Layer.Layer<Database, OpenError, R> =>

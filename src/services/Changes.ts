@@ -16,7 +16,13 @@ export interface ChangesOptions {
   readonly cursor?: string | undefined
 }
 
-/** Bytes belong to the receiver. `keyspace` is its name; "default" for the default one. */
+/**
+ * Bytes belong to the receiver. `keyspace` is its name; "default" for the default one.
+ *
+ * `before` is the value the operation replaced, where its keyspace keeps that (`beforeImages`): `null` where there was none, and absent where it was not kept when this was
+ * committed, which says nothing. It is what all changes before this one, and the range deletes of its own transaction, have left: also where its time was over by then and its `expire` had
+ * not come, which then never does.
+ */
 export type ChangeOperation =
   | {
       readonly type: "put"
@@ -27,12 +33,26 @@ export type ChangeOperation =
       readonly expiresAt: number | undefined
       /** The atomic operation this is the result of: its name. */
       readonly atomic: string | undefined
+      readonly before?: Uint8Array | null | undefined
     }
-  | { readonly type: "delete"; readonly keyspace: string; readonly key: Uint8Array; readonly atomic: string | undefined }
-  /** Deletes [gte, lt). */
+  | {
+      readonly type: "delete"
+      readonly keyspace: string
+      readonly key: Uint8Array
+      readonly atomic: string | undefined
+      readonly before?: Uint8Array | null | undefined
+    }
+  /** Deletes [gte, lt). What it deletes is not shown: delete by key where that is wanted. */
   | { readonly type: "deleteRange"; readonly keyspace: string; readonly gte: Uint8Array; readonly lt: Uint8Array }
   /** A value reached its time. `version` is the sequence of the write that expired. */
-  | { readonly type: "expire"; readonly keyspace: string; readonly key: Uint8Array; readonly expiresAt: number; readonly version: number }
+  | {
+      readonly type: "expire"
+      readonly keyspace: string
+      readonly key: Uint8Array
+      readonly expiresAt: number
+      readonly version: number
+      readonly before?: Uint8Array | null | undefined
+    }
   | { readonly type: "createKeyspace"; readonly keyspace: string }
   | { readonly type: "dropKeyspace"; readonly keyspace: string }
 

@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { MaintenanceError } from "../domain/errors.ts"
+import type { WorkOptions } from "./WorkProgress.ts"
 
 export interface CompactionRange {
   readonly keyspace: number | undefined
@@ -25,7 +26,7 @@ export class Compactor extends Context.Service<
     /** Something changed (a flush, a drop, a released snapshot): look for work. */
     readonly nudge: () => void
     /** Rewrites the range down to its lowest level; returns when done. */
-    readonly compact: (range: CompactionRange) => Effect.Effect<void, MaintenanceError>
+    readonly compact: (range: CompactionRange, options?: WorkOptions) => Effect.Effect<void, MaintenanceError>
     /** Resolves when nothing is left to do. */
     readonly idle: Effect.Effect<void, MaintenanceError>
     readonly stats: () => CompactorStats

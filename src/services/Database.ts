@@ -16,20 +16,25 @@ import type * as Stream from "effect/Stream"
 import type {
   BatchError,
   ChangesError,
+  CorruptFile,
   CursorError,
   HistoryError,
   InvalidKeyspaceName,
   InvalidOptions,
+  InvalidRange,
   KeyspaceNotFound,
   MaintenanceError,
   ReadError,
   ScanError,
   SnapshotError,
   TransactionError,
+  UnsupportedFormat,
   WriteError
 } from "../domain/errors.ts"
+import type { HistoryOption } from "../domain/options/historyOption.ts"
 import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "./Changes.ts"
 import type { HistoryOptions, PastSnapshot, Version } from "./History.ts"
+import type { WorkOptions } from "./WorkProgress.ts"
 import type { BeginOptions, Transaction, TransactionHandle, TransactionOptions, TransactionStats } from "./Transaction.ts"
 
 /** A string stands for its UTF-8 bytes. Order is the unsigned order of bytes. 1 to 65,536 bytes; no lone surrogates. */
@@ -123,11 +128,29 @@ export interface ScanRange {
   readonly reverse?: boolean | undefined
   /** At most this many entries. */
   readonly limit?: number | undefined
+  /** Every `value` comes out empty, and none is read from a value file: for counting, and for lists of keys. Default false. */
+  readonly keysOnly?: boolean | undefined
+}
+
+/** What a range holds, about. */
+export interface RangeEstimate {
+  /** Whole, never negative. */
+  readonly entries: number
+  /** What the range takes in tables and value files, as stored, and in memtables. */
+  readonly bytes: number
 }
 
 export interface Entry {
   readonly key: Uint8Array
   readonly value: Uint8Array
+  /** When it goes by itself: engine time in ms since 1970. Only in a scan that asks for it (`ScanOptions.expiry`), of an entry that expires. */
+  readonly expiresAt?: number | undefined
+}
+
+/** What a scan tells of each entry besides its key and value. */
+export interface ScanOptions {
+  /** Entries that expire carry `expiresAt`, so that a copy can expire with them. Default false. */
+  readonly expiry?: boolean | undefined
 }
 
 /** The reads of a database, a keyspace or a snapshot. */
@@ -139,7 +162,16 @@ export interface Reads {
   readonly getMany: (keys: ReadonlyArray<Key>) => Effect.Effect<ReadonlyArray<Uint8Array | undefined>, ReadError>
   readonly has: (key: Key) => Effect.Effect<boolean, ReadError>
   /** Entries in key order, in chunks, all from the moment the stream is started. */
-  readonly scan: (range?: ScanRange) => Stream.Stream<Entry, ScanError>
+  readonly scan: (range?: ScanRange, options?: ScanOptions) => Stream.Stream<Entry, ScanError>
+  /**
+   * How many entries the range holds and what they take, from what is in memory of each table: no leaf and no value file is read. `reverse` and `keysOnly` mean nothing to it,
+   * `limit` bounds the entries.
+   *
+   * **Details** Each table that a bound falls into is off by at most one leaf (`blockBytes`) for that bound, as long as entries are of about one size within the table. A range that
+   * holds all of a keyspace has no such error: once compacted, its number is exact. Until then keys that were overwritten or deleted across tables that are not merged yet may count
+   * more than once, or be taken off although they were not there; versions kept for history and snapshots, and values that have expired, may count too.
+   */
+  readonly estimate: (range?: ScanRange) => Effect.Effect<RangeEstimate, ReadError | InvalidRange>
 }
 
 /** Synchronous twins of the reads, for hot loops: same rules; they throw the same errors. They block the event loop while a cold block is read. */
@@ -182,8 +214,10 @@ export interface Operations extends Reads {
 
 /** How a keyspace is kept; given where it is created, and changed by opening it with others. */
 export interface KeyspaceOptions {
-  /** How far back `at` and `history` reach in it. Default: the `retention.history` of the database. */
-  readonly history?: Duration.Input | "unlimited" | undefined
+  /** How far back `at` and `history` reach in it; or how many versions of each key `history` shows. Default: the `retention.history` of the database. */
+  readonly history?: HistoryOption | undefined
+  /** Whether `changes` shows with each operation the value it replaced (`before`), from now on. Default: the `retention.beforeImages` of the database. */
+  readonly beforeImages?: boolean | undefined
 }
 
 /** An isolated, ordered space of keys; all keyspaces of a database share one commit order, and one `write` may span them. */
@@ -195,6 +229,8 @@ export interface KeyspaceInfo {
   readonly name: string
   /** Bytes of tables that hold only this keyspace (level 0 tables are shared and not counted). */
   readonly tableBytes: number
+  /** How long its own options say that its history is kept, in ms; `Infinity`: without end. Absent where they say nothing, and `retention.history` of the database counts. */
+  readonly historyMs?: number
 }
 
 export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "stopping"
@@ -217,10 +253,18 @@ export interface VerifyReport {
   readonly logBytes: number
 }
 
+/** What `verifyAll` found. The counts are of what is sound. */
+export interface DamageReport extends VerifyReport {
+  /** One for each damaged file, with its first damage. Empty where everything is sound. */
+  readonly damaged: ReadonlyArray<CorruptFile | UnsupportedFormat>
+}
+
 export interface LevelStats {
   readonly level: number
   readonly tables: number
   readonly bytes: number
+  /** Every version of every key, and deletes, counted. */
+  readonly entries: number
 }
 
 export interface DatabaseStats {
@@ -237,6 +281,15 @@ export interface DatabaseStats {
     readonly log: number
     readonly manifest: number
     readonly total: number
+  }
+  /** How far back the log and the history of the default keyspace go. */
+  readonly retention: {
+    /** Files of the log: what is not in tables yet, and what is kept for `changes`. */
+    readonly logSegments: number
+    /** The oldest commit in a finished one of them; undefined where there is none with a commit. */
+    readonly logFromSequence: number | undefined
+    /** The oldest commit that `at` can go back to; 0 where nothing was given up yet. */
+    readonly historyFromSequence: number
   }
   readonly memtables: { readonly active: number; readonly frozen: number; readonly bytes: number; readonly entries: number }
   readonly blockCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
@@ -299,8 +352,15 @@ export interface DatabaseShape extends Operations {
   /** Writes the memtables to tables; when it returns, everything visible before is in tables. */
   readonly flush: Effect.Effect<void, MaintenanceError>
   /** Rewrites the range (default: all of it) down to its lowest level, and returns when that is done. */
-  readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }) => Effect.Effect<void, MaintenanceError>
-  /** A consistent copy in a new directory, which must not exist. Files are linked where the file system can. */
+  readonly compact: (
+    range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string },
+    options?: WorkOptions
+  ) => Effect.Effect<void, MaintenanceError>
+  /**
+   * A consistent copy in a new directory, which must not exist. Files are linked where the file system can.
+   *
+   * **Details** Of a database that is open for reading only it is made beside the writer, which it neither waits for nor holds up: what is not in tables yet is copied from the log.
+   */
   readonly checkpoint: (
     path: string
   ) => Effect.Effect<
@@ -309,6 +369,8 @@ export interface DatabaseShape extends Operations {
   >
   /** Reads and checks every block of every table and value file, the manifest, and the log as far as it is visible. */
   readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
+  /** As `verify`, but damage is no failure: it goes on with the next file, and names every file that is damaged, as far as the manifest can be read to say which there are. */
+  readonly verifyAll: (options?: WorkOptions) => Effect.Effect<DamageReport, MaintenanceError>
   readonly stats: Effect.Effect<DatabaseStats>
 }
 

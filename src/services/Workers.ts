@@ -19,7 +19,8 @@ export class Workers extends Context.Service<
   Workers,
   {
     readonly flush: (directory: string, spec: FlushSpec) => Effect.Effect<JobResult, JobError>
-    readonly compact: (directory: string, spec: CompactionSpec) => Effect.Effect<JobResult, JobError>
+    /** `bytesRead`, one word of shared memory, counts what the job has read so far, for whoever wants to see how far it is. */
+    readonly compact: (directory: string, spec: CompactionSpec, bytesRead?: BigInt64Array) => Effect.Effect<JobResult, JobError>
     /** How many jobs run at the same time. */
     readonly parallelism: number
   }

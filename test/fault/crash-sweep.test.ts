@@ -9,6 +9,7 @@ import { SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
 import { crashingOpens } from "../support/crashingOpens.ts"
 import { crashSweep, type SweepOptions, type SweepReport } from "../support/crashSweep.ts"
 import type { EngineSettings } from "../support/openEngine.ts"
+import { loggedCommits } from "../support/loggedCommits.ts"
 import { type RecordedRun, recordRun } from "../support/recordedRun.ts"
 import { secondLife } from "../support/secondLife.ts"
 import { drawWorkload, everyKind, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
@@ -98,9 +99,15 @@ describe("crash sweep", () => {
         cursorChance: 0.06,
         weights: { reopen: 2 }
       },
-      { manifestRolloverBytes: 20_480 }
+      { manifestRolloverBytes: 20_480, retention: { beforeImages: true } }
     )
     const report = sweep(recorded, { seed: 22, randomStates: 1, nestedEvery: 100 })
+    const logged = [...loggedCommits(recorded.trace).values()].flatMap(({ operations }) => operations)
+    for (const type of ["put", "delete", "expire"])
+      expect(
+        logged.some((operation) => operation.type === type && "before" in operation && operation.before instanceof Uint8Array),
+        type
+      ).toBe(true)
     const { atomics, compactions, conflicts, cursorMoves, expired, expiringPuts, flushes, interactive } = recorded.counts
     const passed = { atomics, compactions, conflicts, cursorMoves, expired, expiringPuts, flushes, interactive, replayed: report.replayed }
     for (const [what, count] of Object.entries(passed)) expect(count, what).toBeGreaterThan(0)
@@ -161,7 +168,11 @@ describe("crash sweep", () => {
       }
       const endMs = performance.now() + secondsMax * 1000
       for (let seed = longSeed; performance.now() < endMs; seed++) {
-        const recorded = await run(seed, { steps: 220, keys: 90, burst: 10, ...everyKind }, { sequenceBlock: seed % 2 === 0 ? 24 : 4000 })
+        const recorded = await run(
+          seed,
+          { steps: 220, keys: 90, burst: 10, ...everyKind },
+          { sequenceBlock: seed % 2 === 0 ? 24 : 4000, retention: { beforeImages: seed % 3 === 0 } }
+        )
         const report = sweep(recorded, { seed, randomStates: 2, nestedEvery: 50, stride: 3, deadlineMs: endMs - performance.now() })
         total.states += report.states + report.nestedStates
         total.nested += report.nestedStates

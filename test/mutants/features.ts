@@ -220,5 +220,133 @@ export const featureMutants: ReadonlyArray<Mutant> = [
     replace: "return true",
     test: { file: "test/runtime/eventStreams.test.ts", name: "expected revisions > hold or fail" },
     invariant: "8: an append overtakes the revision that it expects"
+  },
+  {
+    name: "image-under-range-delete",
+    file: "src/domain/batch/Batch.ts",
+    find: "const isCovered = rangeCount > 0 && this.newestRange(keyspace, keyBytes, start, end) >= 0",
+    replace: "const isCovered = false",
+    test: { file: "test/layers/feed/beforeImages.test.ts" },
+    invariant: "13: a before-image shows what the same transaction's range delete took away"
+  },
+  {
+    name: "image-forgets-what-expired",
+    file: "src/domain/batch/Batch.ts",
+    find: "head.value(keyspace, hashes[i]!, keyBytes, start, end, true)",
+    replace: "head.value(keyspace, hashes[i]!, keyBytes, start, end, kinds[i] === Kind.expire)",
+    test: { file: "test/layers/feed/beforeImages.test.ts" },
+    invariant: "13: a value that had expired goes from the feed without a trace"
+  },
+  {
+    name: "images-without-bound",
+    file: "src/domain/batch/Batch.ts",
+    find: "if (image === undefined || isExpire) continue",
+    replace: "continue",
+    test: { file: "test/layers/beforeImages.test.ts" },
+    invariant: "13: what a batch replaces counts for nothing, and takes all memory"
+  },
+  {
+    name: "image-of-now-not-of-then",
+    file: "src/layers/transactions/readAhead.ts",
+    find: "version: tables.current(), sequence, timeMs: -Infinity }",
+    replace: "version: tables.current(), sequence, timeMs: head.commitTimeMs }",
+    test: { file: "test/layers/feed/beforeImages.test.ts" },
+    invariant: "13: a value that is read ahead is judged by the time of reading"
+  },
+  {
+    name: "no-before-images",
+    file: "src/layers/TransactionManager.ts",
+    find: "if (catalog.anyBeforeImages()) batch.findBeforeImages(head, catalog.beforeImages)",
+    replace: "",
+    test: { file: "test/layers/beforeImages.test.ts" },
+    invariant: "13: before-images are not written"
+  },
+  {
+    name: "default-images-for-all",
+    file: "src/layers/Catalog.ts",
+    find: "(settings.get(id)?.beforeImages ?? defaultBeforeImages)",
+    replace: "(settings.get(id)?.beforeImages || defaultBeforeImages)",
+    test: { file: "test/layers/beforeImages.test.ts" },
+    invariant: "13: a keyspace that wants none has before-images"
+  },
+  {
+    name: "range-delete-with-image",
+    file: "src/domain/wal/LoggedTransaction.ts",
+    find: "if (hasImage) throw unknownOperation(group, kindAndFlags)",
+    replace: "",
+    test: { file: "test/domain/wal/GroupBuilder.test.ts" },
+    invariant: "13: an unknown form of the log is believed"
+  },
+  {
+    name: "reader-looks-once",
+    file: "src/layers/readOnly/FollowedLog.ts",
+    find: "if (stat !== undefined && manifest === this.manifest) return",
+    replace: 'if (this.manifest !== "") return',
+    test: { file: "test/layers/readOnly/feed.test.ts" },
+    invariant: "29: a reader does not see that the writer has begun another segment"
+  },
+  {
+    name: "reader-believes-first-damage",
+    file: "src/layers/readOnly/FollowedLog.ts",
+    find: "if (seen !== believed) {",
+    replace: "if (false) {",
+    test: { file: "test/layers/readOnly/followedLog.test.ts" },
+    invariant: "29: what the writer is just writing counts as damage"
+  },
+  {
+    name: "reader-joins-any-segment",
+    file: "src/layers/readOnly/FollowedLog.ts",
+    find: "last.lastSum !== segment.firstPreviousSum",
+    replace: "false",
+    test: { file: "test/layers/readOnly/followedLog.test.ts" },
+    invariant: "12: a group is missing between two segments, and nobody is told"
+  },
+  {
+    name: "reader-lets-go-of-needed-log",
+    file: "src/layers/readOnly/FollowedLog.ts",
+    find: "for (const fileId of wanted) this.shared(fileId).isHeld = true",
+    replace: "",
+    test: { file: "test/layers/readOnly/feedRules.test.ts" },
+    invariant: "16: a reader that is slow loses what it was promised"
+  },
+  {
+    name: "reader-shows-unchecked-groups",
+    file: "src/layers/readOnly/growingSegment.ts",
+    find: "return verifyGroup(crc32, header.saltSum, path, offset, window.bytes, at, found) ? found : undefined",
+    replace: "return found",
+    test: { file: "test/layers/readOnly/followedLog.test.ts" },
+    invariant: "19: a group is shown whose sum nobody looked at"
+  },
+  {
+    name: "history-of-a-reader-runs-ahead",
+    file: "src/layers/readOnly/makeReaderFeed.ts",
+    find: "until: live ? Infinity : seen }",
+    replace: "until: live ? Infinity : log.visibleSequence() }",
+    test: { file: "test/layers/readOnly/feedRules.test.ts" },
+    invariant: "6: a reader's feed is ahead of its reads"
+  },
+  {
+    name: "range-deletes-are-no-versions",
+    file: "src/domain/compaction/stripes.ts",
+    find: "if (covers[this.#coverAt]! > sequence) this.#count++",
+    replace: "this.#count++",
+    test: { file: "test/domain/compaction/versions.test.ts" },
+    invariant: "12: retention by count counts what is not there"
+  },
+  {
+    name: "one-version-less",
+    file: "src/domain/compaction/stripes.ts",
+    find: "this.#rank(sequence) <= stripes.versions)",
+    replace: "this.#rank(sequence) < stripes.versions)",
+    test: { file: "test/layers/history/byCountRules.test.ts" },
+    invariant: "12: retention by count keeps one version less"
+  },
+  {
+    name: "holes-in-history-by-count",
+    file: "src/domain/history/keptVersions.ts",
+    find: "if (this.below[i]! > limit.count) isKept = false",
+    replace: "",
+    test: { file: "test/layers/history/byCount.test.ts" },
+    invariant: "12: a history by count has a hole that nobody is told of"
   }
 ]

@@ -118,10 +118,11 @@ describe("where the past of a keyspace begins", () => {
     let durable = 0
     const dropped = new Map([[16, 50]])
     const retention = makeRetention({
-      catalog: { droppedIds: () => dropped, historyMs: () => 0, keepsHistory: () => false, names: () => [] },
+      catalog: { droppedIds: () => dropped, historyMs: () => 0, historyVersions: () => 0, keepsHistory: () => false, names: () => [] },
       timeline: { floorAt: (_second, newest) => newest },
       nowMs: () => 0,
       historyFrom: new Map(),
+      keptVersions: new Map(),
       namesDurableFrom: () => durable
     })
     // A flush: where it is lost in a crash, the name of the dropped keyspace can be read below 60 after all.

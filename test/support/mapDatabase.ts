@@ -74,7 +74,9 @@ const select = (rows: ReadonlyArray<Row>, range: ScanRange): Array<Entry> => {
       (range.prefix === undefined || key.subarray(0, bytesOf(range.prefix).length).equals(bytesOf(range.prefix)))
   )
   if (range.reverse === true) within.reverse()
-  return within.slice(0, range.limit ?? within.length).map(({ key, value }) => ({ key: copy(key), value: copy(value) }))
+  return within
+    .slice(0, range.limit ?? within.length)
+    .map(({ key, value }) => ({ key: copy(key), value: range.keysOnly === true ? new Uint8Array(0) : copy(value) }))
 }
 
 const readsOf = (rows: () => ReadonlyArray<Row>): Reads & { readonly unsafe: UnsafeReads } => {
@@ -90,6 +92,11 @@ const readsOf = (rows: () => ReadonlyArray<Row>): Reads & { readonly unsafe: Uns
     getMany: (keys) => attempt(() => keys.map(get)),
     has: (key) => attempt(() => get(key) !== undefined),
     scan: (range = {}) => Stream.suspend(() => Stream.fromIterable(select(rows(), range))),
+    estimate: (range = {}) =>
+      Effect.sync(() => {
+        const found = select(rows(), range)
+        return { entries: found.length, bytes: found.reduce((sum, { key, value }) => sum + key.length + value.length, 0) }
+      }),
     unsafe: {
       get,
       getText: text,
@@ -126,6 +133,7 @@ const emptyStats: Omit<DatabaseStats, "path" | "visibleSequence" | "durableSeque
   flushedSequence: 0,
   levels: [],
   disk: { tables: 0, valueFiles: 0, valueFilesLive: 0, log: 0, manifest: 0, total: 0 },
+  retention: { logSegments: 0, logFromSequence: undefined, historyFromSequence: 0 },
   memtables: { active: 1, frozen: 0, bytes: 0, entries: 0 },
   transactions: {
     open: 0,
@@ -250,6 +258,22 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
             logBytes: 0
           })
     ),
+    verifyAll: (work) =>
+      Effect.sync(() => {
+        work?.onStart?.({ bytes: () => 0, bytesTotal: () => 0 })
+        const entries = [...store.spaces.values()].reduce((sum, { rows }) => sum + rows.length, 0)
+        const damage = new CorruptFile({ file: "000007.table", offsetBytes: 4096, reason: "ChecksumMismatch", detail: "" })
+        return {
+          tables: 0,
+          valueFiles: 0,
+          blocks: 0,
+          entries,
+          bytes: 0,
+          logSegments: 0,
+          logBytes: 0,
+          damaged: options.damaged === true ? [damage] : []
+        }
+      }),
     stats: Effect.sync(() => ({ path: "memory", visibleSequence: store.sequence, durableSequence: store.sequence, ...emptyStats }))
   }
 }

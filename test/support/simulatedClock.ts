@@ -5,10 +5,10 @@ import * as Effect from "effect/Effect"
 /** Whoever sleeps as long as this does something now and then, which would make the time pass by itself: in a run it never comes to it. */
 const longSleepMs = 2000
 
-/** A clock that moves by a tenth of a millisecond each time it is read, and by the whole time slept: runs over it are reproducible, and nothing waits. */
-export const simulatedClock = (startMs = 1_700_000_000_000): Clock.Clock => {
+/** A clock that moves by a tick (a tenth of a millisecond, unless it is told) each time it is read, and by the whole time slept: runs over it are reproducible, and nothing waits. */
+export const simulatedClock = (startMs = 1_700_000_000_000, tickNanos = 100_000n): Clock.Clock => {
   let nanos = BigInt(startMs) * 1_000_000n
-  const now = () => (nanos += 100_000n)
+  const now = () => (nanos += tickNanos)
   return {
     currentTimeMillisUnsafe: () => Number(now() / 1_000_000n),
     currentTimeMillis: Effect.sync(() => Number(now() / 1_000_000n)),

@@ -6,6 +6,9 @@
  * deletes stand before points. All operations of a batch share one sequence, and a range delete covers strictly lower sequences only: with this form no order
  * within the batch is left to remember. Each put that expires is joined by its row in the expiry keyspace.
  *
+ * The values that its operations replace (`findBeforeImages`) are those there were before all of its points and after its range deletes, as the log tells it: what the batch wrote in
+ * between nobody ever saw.
+ *
  * Atomic operations are resolved while the batch is filled: `look` finds the value they start from, `addFound` and `addFoundDelete` add what they make of it.
  */
 import { BatchTooLarge, InvalidRange } from "../errors.ts"
@@ -16,6 +19,7 @@ import { keyHash } from "../keys/keyHash.ts"
 import { expiryKeyspace, Kind, systemKeyspace } from "../keys/kinds.ts"
 import { keyspaceSeed } from "../keys/keyspaceSeed.ts"
 import { TombstoneRuns } from "../memtable/TombstoneRuns.ts"
+import type { BeforeImage } from "../wal/beforeImage.ts"
 import type { CommitHead } from "./CommitHead.ts"
 import { coveredPoints, dropped, type PendingRange } from "./coveredPoints.ts"
 import { PointIndex } from "./PointIndex.ts"
@@ -31,7 +35,7 @@ export interface BatchLimits {
   /** Seed of the key hash, random per database. */
   readonly seed: number
   readonly valueBytesMax: number
-  /** Keys and values of the batch together. */
+  /** Keys and values of the batch together, those that it replaces included where they are kept. */
   readonly batchBytesMax: number
 }
 
@@ -68,6 +72,9 @@ export class Batch {
   expiresAt = new Float64Array(capacityMin)
   /** The sequence of the version that expired; only where the kind is `Kind.expire`. */
   versions = new Float64Array(capacityMin)
+
+  /** By operation, as far as they reach: what each replaces. Undefined where none of them is to be kept. Good for the synchronous step they were found in. */
+  beforeImages: Array<BeforeImage> | undefined = undefined
 
   private readonly limits: BatchLimits
   private readonly encoder = new KeyEncoder()
@@ -108,7 +115,7 @@ export class Batch {
     this.searchable = undefined
     this.searchableCount = 0
     this.annotations.length = 0
-    this.results = undefined
+    this.results = this.beforeImages = undefined
     this.expiring = this.readHead = false
     this.firstExpiry = Infinity
     this.count = this.rangeCount = this.bytes = this.removed = 0
@@ -231,6 +238,43 @@ export class Batch {
     if (this.removed > 0) this.close()
     if (this.expiring) this.addExpiryRows()
     if (this.ranges.length > 0) this.putRangesFirst()
+  }
+
+  /**
+   * After `finish`: looks up what the point operations replace, in the keyspaces that keep it. Throws `BatchTooLarge` where that makes the batch too large, and what `head.value`
+   * throws.
+   *
+   * **Details** A value that has expired is none, except for the `expire` of it. The values of those do not count: whoever reaps sees to it that they are not too many, and what
+   * cannot be removed must not be kept for ever.
+   */
+  findBeforeImages(head: CommitHead, isKept: (keyspace: number) => boolean): void {
+    const { hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, rangeCount } = this
+    let images: Array<BeforeImage> | undefined
+    let imageBytes = 0
+    let lastKeyspace = -1
+    let kept = false
+    for (let i = rangeCount; i < this.count; i++) {
+      const keyspace = keyspaces[i]!
+      if (keyspace !== lastKeyspace) {
+        lastKeyspace = keyspace
+        kept = isKept(keyspace)
+      }
+      if (!kept) continue
+      const start = keyStarts[i]!
+      const end = keyEnds[i]!
+      const isExpire = kinds[i] === Kind.expire
+      // What is left of the points came after the range deletes that cover them.
+      const isCovered = rangeCount > 0 && this.newestRange(keyspace, keyBytes, start, end) >= 0
+      const image = isCovered ? undefined : head.value(keyspace, hashes[i]!, keyBytes, start, end, true)
+      images ??= []
+      while (images.length < i) images.push(undefined)
+      images.push(image ?? null)
+      if (image === undefined || isExpire) continue
+      imageBytes += image.length
+      const bytes = this.bytes + imageBytes
+      if (bytes > this.limits.batchBytesMax) throw new BatchTooLarge({ bytes, bytesMax: this.limits.batchBytesMax, beforeImageBytes: imageBytes })
+    }
+    this.beforeImages = images
   }
 
   /**

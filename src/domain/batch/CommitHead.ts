@@ -5,10 +5,10 @@ export interface CommitHead {
   /** Engine time of the commit in ms. */
   readonly commitTimeMs: number
   /**
-   * The value of a key at the head of the commit order, whether or not that is visible yet; `undefined` where there is none (or it has expired). `hash` is `keyHash` under the
-   * seed of the keyspace; the bytes returned are only good for this synchronous step. Throws `NotAtHand` where tables would have to be read.
+   * The value of a key at the head of the commit order, whether or not that is visible yet; `undefined` where there is none (or it has expired, unless `evenExpired`). `hash` is
+   * `keyHash` under the seed of the keyspace; the bytes returned are only good for this synchronous step. Throws `NotAtHand` where tables would have to be read.
    */
-  readonly value: (keyspace: number, hash: number, key: Uint8Array, start: number, end: number) => Uint8Array | undefined
+  readonly value: (keyspace: number, hash: number, key: Uint8Array, start: number, end: number, evenExpired?: boolean) => Uint8Array | undefined
 }
 
 /** Thrown by `CommitHead.value`: the turn is given up, the value is read, and the turn is tried again. Not an error: it carries no stack. */

@@ -8,7 +8,8 @@ const compareToBound = (keyspace: number, key: Uint8Array, bound: TombstoneBound
 /**
  * The range tombstones of a job: what they cover on the way in, and what of them goes out.
  *
- * Of each fragment the newest sequence per stripe stays: an older one in the same stripe deletes nothing more for any snapshot. At the bottom the lowest stripe's
+ * Of each fragment the newest sequence per stripe stays: an older one in the same stripe deletes nothing more for any snapshot. With retention by count the newest few stay as
+ * well: to the keys beneath they are versions. At the bottom the lowest stripe's
  * goes too, since what it deleted is dropped by this very job and nothing deeper holds the range. Both questions (`newestCover`, `oldestKeptCover`) are
  * answered by a sweep: ask in ascending key order.
  */
@@ -53,11 +54,11 @@ export class TombstoneCarry {
     const kept: Array<number> = []
     if (stripes.isDropped) return kept
     let lastStripe = -1
-    for (const sequence of fragment.sequences) {
+    fragment.sequences.forEach((sequence, rank) => {
       const stripe = stripes.endOf(sequence)
-      if (stripe !== lastStripe) kept.push(sequence)
+      if (stripe !== lastStripe || rank < stripes.versions) kept.push(sequence)
       lastStripe = stripe
-    }
+    })
     // Only the last one can lie in the lowest stripe, and only then the deeper levels are asked.
     if (kept[kept.length - 1]! <= stripes.lowest && isAtBottom(fragment.keyspace, fragment.start, fragment.end)) kept.pop()
     return kept
@@ -68,6 +69,11 @@ export class TombstoneCarry {
     const fragment = this.#over(keyspace, bytes, start, end)
     if (fragment !== undefined) for (const candidate of fragment.sequences) if (candidate <= sequence) return candidate
     return 0
+  }
+
+  /** The sequences of all tombstones over the key, descending. */
+  covers(keyspace: number, bytes: Uint8Array, start: number, end: number): ReadonlyArray<number> {
+    return this.#over(keyspace, bytes, start, end)?.sequences ?? []
   }
 
   /** The oldest tombstone over the key that is carried out; Infinity when there is none. */

@@ -7,5 +7,6 @@ export const keyFacts = (carry: TombstoneCarry, deeper: DeeperTables | undefined
   // Without knowledge of what lies deeper nothing is at the bottom.
   isAtBottom: (keyspace, bytes, start, end) => deeper !== undefined && deeper.isAtBottom(keyspace, bytes, start, end),
   newestCover: (keyspace, bytes, start, end, sequence) => carry.newestCover(keyspace, bytes, start, end, sequence),
+  covers: (keyspace, bytes, start, end) => carry.covers(keyspace, bytes, start, end),
   oldestKeptCover: (keyspace, bytes, start, end) => carry.oldestKeptCover(keyspace, bytes, start, end)
 })

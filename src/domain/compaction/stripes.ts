@@ -25,6 +25,9 @@ import { Kind } from "../keys/kinds.ts"
  * - A put in the lowest stripe at the bottom is older than everything anyone can ask for, so its sequence is elided (becomes 0). Not with an expiry: the reaper
  *   compares sequences. Not beneath a range tombstone that stays and is older than the put: at 0 the put would fall under it.
  * - A dropped keyspace vanishes once every stripe lies at or above its drop sequence.
+ * - With retention by count the newest `versions` of a key stay as well, deletes and the range tombstones over it counted among them; no delete leaves for being at the bottom, and
+ *   nothing is elided: sequences are what the past of a key is told by. A job counts what it sees: those it does not see are newer, and then this keeps more than is asked for, or
+ *   older.
  */
 export const Verdict = { drop: 0, keep: 1, keepElided: 2 } as const
 export type Verdict = (typeof Verdict)[keyof typeof Verdict]
@@ -36,16 +39,20 @@ export interface Horizon {
   readonly historyFrom?: number | undefined
   /** The sequence at which the keyspace was dropped. */
   readonly dropSequence?: number | undefined
+  /** Retention by count: the newest so many versions of each key stay, whatever else asks for them. */
+  readonly versions?: number | undefined
 }
 
 /** The stripes of one keyspace. */
 export class Stripes {
-  /** The end of the lowest stripe: every version at or below it is older than anything that can be asked for. */
+  /** The end of the lowest stripe: every version at or below it is older than anything that can be asked for. -1 with retention by count. */
   readonly lowest: number
   /** Above it each sequence is a stripe of its own. */
   readonly floor: number
   /** True when nothing of the keyspace can be asked for any more. */
   readonly isDropped: boolean
+  /** So many of each key stay in any case. */
+  readonly versions: number
   readonly #ends: ReadonlyArray<number>
 
   /** `snapshots` ascending and not empty: the live ones and the visible sequence at building. */
@@ -53,8 +60,11 @@ export class Stripes {
     const newest = snapshots[snapshots.length - 1]!
     this.floor = Math.min(horizon?.historyFrom ?? newest, newest)
     this.#ends = [...snapshots.filter((snapshot) => snapshot < this.floor), this.floor]
-    this.lowest = this.#ends[0]!
-    this.isDropped = horizon?.dropSequence !== undefined && horizon.dropSequence <= this.lowest
+    const lowest = this.#ends[0]!
+    this.isDropped = horizon?.dropSequence !== undefined && horizon.dropSequence <= lowest
+    this.versions = horizon?.versions ?? 0
+    // By count, there is nothing that nobody can ask for only because it is old.
+    this.lowest = this.versions > 0 ? -1 : lowest
   }
 
   /** The last sequence of the stripe that holds `sequence`. */
@@ -99,6 +109,8 @@ export interface KeyFacts {
   isAtBottom(keyspace: number, bytes: Uint8Array, start: number, end: number): boolean
   /** The newest range tombstone over the key with a sequence ≤ `sequence`; 0 when there is none. */
   newestCover(keyspace: number, bytes: Uint8Array, start: number, end: number, sequence: number): number
+  /** The sequences of all range tombstones over the key, descending. */
+  covers(keyspace: number, bytes: Uint8Array, start: number, end: number): ReadonlyArray<number>
   /** The oldest range tombstone over the key that the output will carry; Infinity when there is none. */
   oldestKeptCover(keyspace: number, bytes: Uint8Array, start: number, end: number): number
 }
@@ -117,6 +129,10 @@ export class VersionRule {
   #end = 0
   /** The stripe of the last version seen; -1 before the first. */
   #lastStripe = -1
+  /** By count: how many versions of the key were seen, and which of its range tombstones are among them. */
+  #count = 0
+  #covers: ReadonlyArray<number> | undefined = undefined
+  #coverAt = 0
 
   /** `hasCovers` false saves asking for range tombstones where there are none. */
   constructor(stripes: StripesByKeyspace, facts: KeyFacts, hasCovers: boolean) {
@@ -136,12 +152,19 @@ export class VersionRule {
     this.#start = start
     this.#end = end
     this.#lastStripe = -1
+    this.#count = 0
+    this.#covers = undefined
+    this.#coverAt = 0
   }
 
   decide(sequence: number, kind: number, expiresAt: number): Verdict {
     const stripes = this.#current
     if (stripes.isDropped) return Verdict.drop
     const stripe = stripes.endOf(sequence)
+    if (stripes.versions > 0 && this.#rank(sequence) <= stripes.versions) {
+      this.#lastStripe = stripe
+      return Verdict.keep
+    }
     // A newer version in the same stripe hides this one, whether that was kept or not.
     if (stripe === this.#lastStripe) return Verdict.drop
     this.#lastStripe = stripe
@@ -153,5 +176,15 @@ export class VersionRule {
     if (!isPut) return Verdict.drop
     if (this.#hasCovers && this.#facts.oldestKeptCover(this.#keyspace, this.#bytes, this.#start, this.#end) <= sequence) return Verdict.keep
     return Verdict.keepElided
+  }
+
+  /** Which version of the key this is, the newest being the first. A put in the transaction of a range delete came after it: the two are one. */
+  #rank(sequence: number): number {
+    if (this.#hasCovers) {
+      const covers = (this.#covers ??= this.#facts.covers(this.#keyspace, this.#bytes, this.#start, this.#end))
+      for (; this.#coverAt < covers.length && covers[this.#coverAt]! >= sequence; this.#coverAt++)
+        if (covers[this.#coverAt]! > sequence) this.#count++
+    }
+    return ++this.#count
   }
 }

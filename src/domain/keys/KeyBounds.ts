@@ -19,9 +19,11 @@ export interface KeyBounds {
   readonly reverse: boolean
   /** Infinity where there is no limit. */
   readonly limit: number
+  /** Values are not read, and come out empty. */
+  readonly keysOnly?: true
 }
 
-const fields: ReadonlyArray<string> = ["gte", "gt", "lte", "lt", "prefix", "reverse", "limit"]
+const fields: ReadonlyArray<string> = ["gte", "gt", "lte", "lt", "prefix", "reverse", "limit", "keysOnly"]
 
 const everything: KeyBounds = { lower: undefined, upper: undefined, reverse: false, limit: Infinity }
 
@@ -95,11 +97,12 @@ export const keyBounds = (range: unknown): KeyBounds => {
   if (low !== undefined && high !== undefined && compareBytes(low, high) > 0) {
     throw new InvalidRange({ detail: "its lower bound is above its upper bound. Swap them; to walk backwards, add reverse: true." })
   }
-  const { reverse = false, limit = Infinity } = given
+  const { reverse = false, limit = Infinity, keysOnly = false } = given
   if (typeof reverse !== "boolean") throw new InvalidRange({ detail: `reverse is ${describeType(reverse)}. Use true or false.` })
   if (typeof limit !== "number" || !(limit >= 0) || (limit !== Infinity && !Number.isInteger(limit))) {
     throw new InvalidRange({ detail: `limit is ${typeof limit === "number" ? limit : describeType(limit)}. Use a whole number, 0 or more.` })
   }
+  if (typeof keysOnly !== "boolean") throw new InvalidRange({ detail: `keysOnly is ${describeType(keysOnly)}. Use true or false.` })
 
   let lower = low === gt && low !== undefined ? after(low) : low
   let upper = high === lte && high !== undefined ? after(high) : high
@@ -113,5 +116,5 @@ export const keyBounds = (range: unknown): KeyBounds => {
   if (lower?.length === 0 && upper?.length !== 0) lower = undefined
   // Empty ranges have one form (gt k, lt k and disjoint prefixes come out inverted here).
   if (upper !== undefined && (lower === undefined ? upper.length === 0 : compareBytes(lower, upper) > 0)) lower = upper
-  return { lower, upper, reverse, limit }
+  return keysOnly ? { lower, upper, reverse, limit, keysOnly } : { lower, upper, reverse, limit }
 }

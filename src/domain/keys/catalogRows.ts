@@ -24,37 +24,87 @@ export const encodeId = (id: number): Uint8Array => new Uint8Array([id >>> 24, i
 export const decodeId = (value: Uint8Array): number | undefined =>
   value.length === 4 ? ((value[0]! << 24) | (value[1]! << 16) | (value[2]! << 8) | value[3]!) >>> 0 : undefined
 
-/** A keyspace as its row says. `historyMs` undefined: as the database keeps it; `Infinity`: without end. */
-export interface KeyspaceRow {
-  readonly id: number
-  readonly historyMs: number | undefined
+/** What a keyspace itself says of how it is kept; `undefined`: as the database does it. */
+export interface KeyspaceSettings {
+  /** How long its history is kept; `Infinity`: without end. Undefined: nothing is said of history. */
+  readonly historyMs?: number | undefined
+  /** How many versions of each key are kept instead; `historyMs` is then 0. */
+  readonly historyVersions?: number | undefined
+  /** Whether the log keeps the values that its operations replace. */
+  readonly beforeImages?: boolean | undefined
 }
 
-/** Options are (tag, value) after the id; a row without any is four bytes long. */
+/** A keyspace as its row says. */
+export interface KeyspaceRow extends KeyspaceSettings {
+  readonly id: number
+}
+
+/** Options are (tag, value) after the id, by ascending tags; a row without any is four bytes long. */
 const tagHistory = 1
+const tagBeforeImages = 2
+const tagVersions = 3
 const historyBytes = 9
+const beforeImagesBytes = 2
+const versionsBytes = 5
 
 /** Finite histories are kept in whole milliseconds, and are no longer than this. */
 export const historyMsMax = Number.MAX_SAFE_INTEGER
 
-export const encodeKeyspaceRow = ({ historyMs, id }: KeyspaceRow): Uint8Array => {
-  if (historyMs === undefined) return encodeId(id)
-  const value = new Uint8Array(4 + historyBytes)
+/** So many versions of a key are kept at most. */
+export const historyVersionsMax = 1_000_000
+
+export const encodeKeyspaceRow = ({ beforeImages, historyMs, historyVersions, id }: KeyspaceRow): Uint8Array => {
+  const byTime = historyMs !== undefined && historyVersions === undefined
+  const byCount = historyVersions !== undefined
+  const value = new Uint8Array(4 + (byTime ? historyBytes : 0) + (beforeImages === undefined ? 0 : beforeImagesBytes) + (byCount ? versionsBytes : 0))
   value.set(encodeId(id))
-  value[4] = tagHistory
-  if (historyMs === Infinity) value.fill(0xff, 5)
-  else writeU64BigEndian(value, 5, Math.min(Math.ceil(historyMs), historyMsMax))
+  let at = 4
+  if (byTime) {
+    value[at] = tagHistory
+    if (historyMs === Infinity) value.fill(0xff, at + 1, at + historyBytes)
+    else writeU64BigEndian(value, at + 1, Math.min(Math.ceil(historyMs), historyMsMax))
+    at += historyBytes
+  }
+  if (beforeImages !== undefined) {
+    value[at] = tagBeforeImages
+    value[at + 1] = beforeImages ? 1 : 0
+    at += beforeImagesBytes
+  }
+  if (byCount) {
+    value[at] = tagVersions
+    value.set(encodeId(historyVersions), at + 1)
+  }
   return value
 }
 
 /** Undefined when it is not the value of a keyspace's row. */
 export const decodeKeyspaceRow = (value: Uint8Array): KeyspaceRow | undefined => {
-  if (value.length === 4) return { id: decodeId(value)!, historyMs: undefined }
-  if (value.length !== 4 + historyBytes || value[4] !== tagHistory) return undefined
-  const id = decodeId(value.subarray(0, 4))!
-  if (value.subarray(5).every((byte) => byte === 0xff)) return { id, historyMs: Infinity }
-  const historyMs = readU64BigEndian(value, 5)
-  return historyMs > historyMsMax ? undefined : { id, historyMs }
+  const id = decodeId(value.subarray(0, 4))
+  if (id === undefined) return undefined
+  let at = 4
+  let historyMs: number | undefined
+  let historyVersions: number | undefined
+  let beforeImages: boolean | undefined
+  if (value[at] === tagHistory) {
+    const end = at + historyBytes
+    if (value.length < end) return undefined
+    historyMs = value.subarray(at + 1, end).every((byte) => byte === 0xff) ? Infinity : readU64BigEndian(value, at + 1)
+    if (historyMs !== Infinity && historyMs > historyMsMax) return undefined
+    at = end
+  }
+  if (value[at] === tagBeforeImages) {
+    const given = value[at + 1]
+    if (given !== 0 && given !== 1) return undefined
+    beforeImages = given === 1
+    at += beforeImagesBytes
+  }
+  if (value[at] === tagVersions && historyMs === undefined) {
+    historyVersions = decodeId(value.subarray(at + 1, at + versionsBytes))
+    if (historyVersions === undefined || historyVersions < 1 || historyVersions > historyVersionsMax) return undefined
+    historyMs = 0
+    at += versionsBytes
+  }
+  return at === value.length ? { id, historyMs, historyVersions, beforeImages } : undefined
 }
 
 const prefixMark = 0x74 // "t": second → whether marks end here

@@ -30,6 +30,11 @@ export interface KeyspaceSequence {
   readonly sequence: number
 }
 
+/** Of the versions at or below the sequence, a job has kept the newest `count` of each key, and may have dropped older ones: see `history/keptVersions.ts`. */
+export interface KeyspaceVersions extends KeyspaceSequence {
+  readonly count: number
+}
+
 /**
  * One change of structure, durable as a whole or not at all. Every member is optional. Removals come before additions, so an edit that removes and adds the
  * same table moves it (to another level).
@@ -56,6 +61,8 @@ export interface ManifestEdit {
   readonly dropKeyspaces?: ReadonlyArray<KeyspaceSequence> | undefined
   /** Dropped keyspaces nothing is left of. */
   readonly forgetKeyspaces?: ReadonlyArray<number> | undefined
+  /** What jobs in keyspaces with retention by count have left. */
+  readonly keepVersions?: ReadonlyArray<KeyspaceVersions> | undefined
 }
 
 /** The head of a manifest file: an edit that makes the whole state out of nothing. */

@@ -1,5 +1,6 @@
 import { comparePlaces } from "../compaction/KeySpan.ts"
 import { Damage } from "../failures.ts"
+import { type KeptVersions, keptOf, withKept } from "../history/keptVersions.ts"
 import { sequenceMax } from "../keys/kinds.ts"
 import type { FlushedThrough, Identity, KeyspaceSequence, LostRange, ManifestEdit, ManifestSnapshot } from "./ManifestEdit.ts"
 import type { SegmentMeta } from "./SegmentMeta.ts"
@@ -17,6 +18,8 @@ export interface ManifestState extends Identity {
   readonly engineTimeMs: number
   /** By keyspace; history of one that is not here is complete. */
   readonly historyFrom: ReadonlyMap<number, number>
+  /** By keyspace, where a job has kept versions by count: what is there for certain. */
+  readonly keptVersions: ReadonlyMap<number, ReadonlyArray<KeptVersions>>
   /** By file id, in the order in which they were added: log order. */
   readonly segments: ReadonlyMap<number, SegmentMeta>
   /** By file id, in the order in which they were added. */
@@ -39,6 +42,7 @@ export const blankState = (identity: Identity): ManifestState => ({
   flushedThrough: { sequence: 0, position: 0 },
   engineTimeMs: 0,
   historyFrom: new Map(),
+  keptVersions: new Map(),
   segments: new Map(),
   tables: new Map(),
   valueFiles: new Map(),
@@ -57,7 +61,8 @@ export const snapshotOf = (state: ManifestState): ManifestSnapshot => ({
   addSegments: [...state.segments.values()],
   addTables: [...state.tables.values()],
   addValueFiles: [...state.valueFiles.values()],
-  dropKeyspaces: pairs(state.droppedKeyspaces)
+  dropKeyspaces: pairs(state.droppedKeyspaces),
+  keepVersions: Array.from(state.keptVersions, ([keyspace, kept]) => kept.map((one) => ({ keyspace, ...one }))).flat()
 })
 
 const pairs = (map: ReadonlyMap<number, number>): ReadonlyArray<KeyspaceSequence> =>
@@ -81,6 +86,7 @@ export interface StateDraft extends Omit<ManifestState, "segments" | "tables" | 
   flushedThrough: FlushedThrough
   engineTimeMs: number
   historyFrom: Map<number, number>
+  keptVersions: Map<number, ReadonlyArray<KeptVersions>>
   segments: Map<number, SegmentMeta>
   tables: Map<number, TableMeta>
   valueFiles: Map<number, ValueFileMeta>
@@ -90,6 +96,7 @@ export interface StateDraft extends Omit<ManifestState, "segments" | "tables" | 
 export const draftOf = (state: ManifestState): StateDraft => ({
   ...state,
   historyFrom: new Map(state.historyFrom),
+  keptVersions: new Map(state.keptVersions),
   segments: new Map(state.segments),
   tables: new Map(state.tables),
   valueFiles: new Map(state.valueFiles),
@@ -145,6 +152,7 @@ export const applyToDraft = (draft: StateDraft, edit: ManifestEdit, path: string
   for (const keyspace of edit.forgetKeyspaces ?? []) {
     demand(draft.droppedKeyspaces.delete(keyspace), `keyspace ${keyspace} is forgotten and was not dropped`)
     draft.historyFrom.delete(keyspace)
+    draft.keptVersions.delete(keyspace)
   }
   demand(draft.flushedThrough.sequence <= draft.sequencesThrough, "flushed through a sequence that is not reserved")
   if (edit.sequencesThrough !== undefined || edit.sealSegments !== undefined || edit.addSegments !== undefined) {
@@ -182,6 +190,9 @@ const applyCounters = (draft: StateDraft, edit: ManifestEdit, demand: Demand): v
     }
     draft.lostRanges = ranges
   }
+  // Before history goes on: where this is the first job that goes by count, all that is there begins where history has begun until now.
+  for (const { count, keyspace, sequence } of edit.keepVersions ?? [])
+    draft.keptVersions.set(keyspace, withKept(keptOf(draft.keptVersions, draft.historyFrom, keyspace), { sequence, count }))
   for (const { keyspace, sequence } of edit.historyFrom ?? []) {
     demand(sequence >= (draft.historyFrom.get(keyspace) ?? 0), `history of keyspace ${keyspace} grows backwards`)
     draft.historyFrom.set(keyspace, sequence)

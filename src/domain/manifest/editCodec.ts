@@ -3,7 +3,7 @@ import { ByteWriter } from "../bytes/ByteWriter.ts"
 import { copyOf } from "../bytes/fixed.ts"
 import { MalformedBytes } from "../bytes/varint.ts"
 import { Damage } from "../failures.ts"
-import type { FlushedThrough, Identity, KeyspaceSequence, LostRange, ManifestEdit, ManifestSnapshot } from "./ManifestEdit.ts"
+import type { FlushedThrough, Identity, KeyspaceSequence, KeyspaceVersions, LostRange, ManifestEdit, ManifestSnapshot } from "./ManifestEdit.ts"
 import type { SegmentMeta, SegmentSealing } from "./SegmentMeta.ts"
 import { readSegmentMeta, readSegmentSealing, writeSegmentMeta, writeSegmentSealing } from "./SegmentMeta.ts"
 import type { TableMeta, ValueFileMeta } from "./TableMeta.ts"
@@ -29,7 +29,8 @@ const Tag = {
   removeValueFiles: 26,
   addValueFiles: 28,
   dropKeyspaces: 30,
-  forgetKeyspaces: 32
+  forgetKeyspaces: 32,
+  keepVersions: 34
 } as const
 /** The first tag that repeats; those below it stand at most once. */
 const firstListTag = Tag.addLostRanges
@@ -63,6 +64,7 @@ export const encodeEdit = (edit: ManifestEdit & Partial<ManifestSnapshot>): Uint
   each(Tag.addValueFiles, edit.addValueFiles, writeValueFileMeta)
   each(Tag.dropKeyspaces, edit.dropKeyspaces, writeKeyspaceSequence)
   each(Tag.forgetKeyspaces, edit.forgetKeyspaces, writeNumber)
+  each(Tag.keepVersions, edit.keepVersions, (writer, { count, keyspace, sequence }) => writer.varint(keyspace).varint(sequence).varint(count))
   return out.bytes
 }
 
@@ -83,6 +85,7 @@ interface Draft {
   addValueFiles?: Array<ValueFileMeta>
   dropKeyspaces?: Array<KeyspaceSequence>
   forgetKeyspaces?: Array<number>
+  keepVersions?: Array<KeyspaceVersions>
 }
 
 /**
@@ -175,6 +178,10 @@ const readField = (draft: Draft, tag: number, reader: ByteReader): boolean => {
     }
     case Tag.forgetKeyspaces: {
       draft.forgetKeyspaces = append(draft.forgetKeyspaces, reader.varint())
+      return true
+    }
+    case Tag.keepVersions: {
+      draft.keepVersions = append(draft.keepVersions, { ...readKeyspaceSequence(reader), count: reader.varint() })
       return true
     }
     default:

@@ -23,7 +23,7 @@ export const manifestAlignment = 4096
 export const manifestRecordHeaderBytes = 24
 
 /** Stored: never renumber, never reuse. */
-const RecordType = { snapshot: 1, edit: 2 } as const
+export const RecordType = { snapshot: 1, edit: 2 } as const
 
 const sumAt = 8
 const coveredFrom = 12
@@ -115,7 +115,7 @@ export const readManifest = (crc32: Crc32, path: string, bytes: Uint8Array, acce
   return { fileId, state, records, lengthBytes, lastSum, torn: bytes.length > lengthBytes && !isZero(bytes, lengthBytes, bytes.length) }
 }
 
-interface Record {
+export interface ManifestRecord {
   readonly length: number
   readonly sum: number
   readonly previousSum: number
@@ -123,7 +123,7 @@ interface Record {
 }
 
 /** The record at `offset`, if a whole and right one of this place is there; whether it follows the one before is for the caller to see. */
-const recordAt = (crc32: Crc32, bytes: Uint8Array, offset: number): Record | undefined => {
+export const recordAt = (crc32: Crc32, bytes: Uint8Array, offset: number): ManifestRecord | undefined => {
   if (offset + manifestRecordHeaderBytes > bytes.length) return undefined
   const sum = readU32(bytes, offset)
   const length = readU32(bytes, offset + 4)
@@ -133,7 +133,7 @@ const recordAt = (crc32: Crc32, bytes: Uint8Array, offset: number): Record | und
   return { length, sum, previousSum, type: readU32(bytes, offset + 12) }
 }
 
-const readHeader = (
+export const readHeader = (
   crc32: Crc32,
   path: string,
   bytes: Uint8Array,

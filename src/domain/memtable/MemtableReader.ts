@@ -1,9 +1,12 @@
 import type { RangeTombstone } from "../EntryCursor.ts"
+import { sequenceMax } from "../keys/kinds.ts"
 import type { FragmentedTombstones } from "../table/RangeTombstones.ts"
 import { EntryOrder } from "./EntryOrder.ts"
 import { HeaderWord, magic, MemtableArena } from "./MemtableArena.ts"
 import { MemtableCursor } from "./MemtableCursor.ts"
 import { TombstoneRuns } from "./TombstoneRuns.ts"
+
+const noKey = new Uint8Array(0)
 
 /**
  * A memtable as everyone but its writer sees it: ordered entries and range tombstones. A worker makes one from the SharedArrayBuffer alone.
@@ -28,6 +31,47 @@ export class MemtableReader extends MemtableArena {
   /** A cursor over the point entries there are now. The first one after inserts pays for their sorting. */
   cursor(): MemtableCursor {
     return new MemtableCursor(this, this.order.runs())
+  }
+
+  /**
+   * How many point entries lie in [lower, upper) of the keyspace (a bound that is undefined is none), every version of every key counted; and at most `sampleMax` of them, as offsets,
+   * at equal distances. Two binary searches per run: only the first question after inserts pays for their sorting.
+   */
+  sample(
+    keyspace: number,
+    lower: Uint8Array | undefined,
+    upper: Uint8Array | undefined,
+    sampleMax: number
+  ): { readonly count: number; readonly entries: ReadonlyArray<number> } {
+    const spans: Array<{ readonly run: Uint32Array; readonly from: number; readonly to: number }> = []
+    let count = 0
+    for (const run of this.order.runs()) {
+      const from = this.#firstAtOrAfter(run, keyspace, lower ?? noKey)
+      const to = upper === undefined ? this.#firstAtOrAfter(run, keyspace + 1, noKey) : this.#firstAtOrAfter(run, keyspace, upper)
+      if (to <= from) continue
+      spans.push({ run, from, to })
+      count += to - from
+    }
+    const step = Math.max(1, count / sampleMax)
+    const entries: Array<number> = []
+    let before = 0
+    for (const { from, run, to } of spans) {
+      const behind = before + to - from
+      for (let at = entries.length * step; at < behind; at = entries.length * step) entries.push(run[from + Math.floor(at) - before]!)
+      before = behind
+    }
+    return { count, entries }
+  }
+
+  #firstAtOrAfter(run: Uint32Array, keyspace: number, key: Uint8Array): number {
+    let from = 0
+    let to = run.length
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (this.compareTo(run[middle]!, keyspace, key, 0, key.length, sequenceMax) < 0) from = middle + 1
+      else to = middle
+    }
+    return from
   }
 
   /** The range tombstones there are now; none for most memtables. */

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { InvalidOptions } from "../errors.ts"
 import { describeType } from "../keys/describeType.ts"
 import { didYouMean } from "./didYouMean.ts"
+import { historyExpects, type HistoryKept, type HistoryOption, readHistory } from "./historyOption.ts"
 
 const kib = 1024
 const mib = 1024 * kib
@@ -76,12 +77,14 @@ export interface Options {
 
 /** How far back the past is kept. Durations may be numbers of milliseconds. */
 export interface Retention {
-  /** For `at` and `history`: older versions stay readable for so long. Default 0. */
-  readonly history?: Duration.Input | "unlimited" | undefined
+  /** For `at` and `history`: older versions stay readable for so long. `{ versions: n }`, for `history` only: the newest n of each key. Default 0. */
+  readonly history?: HistoryOption | undefined
   /** For `changes`: log segments that recovery no longer needs are kept for so long after the last commit in them. Default 0. */
   readonly log?: Duration.Input | "unlimited" | undefined
   /** How much of the log named cursors and slow readers may pin together. Default 1 GiB. */
   readonly cursorBytes?: number | undefined
+  /** For `changes`: whether the log keeps with each operation the value it replaced; for keyspaces that do not say it themselves, and the default one. Default false. */
+  readonly beforeImages?: boolean | undefined
 }
 
 /** For `layerConfig`: `Options` with each option, or all of them, read from configuration. */
@@ -116,7 +119,7 @@ export interface ResolvedOptions {
   readonly maxTransactions: number
   readonly snapshotLeaseMs: number
   /** `Infinity` for "unlimited". */
-  readonly retention: { readonly historyMs: number; readonly logMs: number; readonly cursorBytes: number }
+  readonly retention: HistoryKept & { readonly logMs: number; readonly cursorBytes: number; readonly beforeImages: boolean }
   readonly validationBytes: number
 }
 
@@ -152,22 +155,30 @@ const duration = 'a duration (a number of milliseconds, "5 minutes", a Duration)
 /** The problems of `retention`, and what it says where it has none. */
 const readRetention = (given: unknown): { readonly problems: ReadonlyArray<string>; readonly retention: ResolvedOptions["retention"] } => {
   const problems: Array<string> = []
-  const retention = { historyMs: 0, logMs: 0, cursorBytes: gib }
-  if (given === undefined) return { problems, retention }
+  let kept: HistoryKept = { historyMs: 0, historyVersions: undefined }
+  const retention = { logMs: 0, cursorBytes: gib, beforeImages: false }
+  if (given === undefined) return { problems, retention: { ...kept, ...retention } }
   if (typeof given !== "object" || given === null || Array.isArray(given))
-    return { problems: [`retention must be an object such as { history: "1 day" }, found ${show(given)}`], retention }
+    return { problems: [`retention must be an object such as { history: "1 day" }, found ${show(given)}`], retention: { ...kept, ...retention } }
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue
-    if (name === "history" || name === "log") {
+    if (name === "history") {
+      const history = readHistory(value)
+      if (history === undefined) problems.push(`retention.history must be ${historyExpects}, found ${show(value)}`)
+      else kept = history
+    } else if (name === "log") {
       const ms = value === "unlimited" ? Infinity : toMs(value)
-      if (ms >= 0) retention[name === "history" ? "historyMs" : "logMs"] = ms
-      else problems.push(`retention.${name} must be ${duration}, or "unlimited", found ${show(value)}`)
+      if (ms >= 0) retention.logMs = ms
+      else problems.push(`retention.log must be ${duration}, or "unlimited", found ${show(value)}`)
     } else if (name === "cursorBytes") {
       if (typeof value === "number" && Number.isInteger(value) && value >= mib && value <= 1024 * gib) retention.cursorBytes = value
       else problems.push(`retention.cursorBytes must be a whole number from ${mib} to ${1024 * gib}, found ${show(value)}`)
-    } else problems.push(`"retention.${name}" is not an option; the options are history, log, cursorBytes`)
+    } else if (name === "beforeImages") {
+      if (typeof value === "boolean") retention.beforeImages = value
+      else problems.push(`retention.beforeImages must be true or false, found ${show(value)}`)
+    } else problems.push(`"retention.${name}" is not an option; the options are history, log, cursorBytes, beforeImages`)
   }
-  return { problems, retention }
+  return { problems, retention: { ...kept, ...retention } }
 }
 
 const isLease = Schema.makeFilter((input: unknown) => {

@@ -1,29 +1,41 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import { InvalidOptions } from "../errors.ts"
+import type { KeyspaceSettings } from "../keys/catalogRows.ts"
 import { describeType } from "../keys/describeType.ts"
 import { didYouMean } from "./didYouMean.ts"
+import { historyExpects, readHistory } from "./historyOption.ts"
 
-const fields: ReadonlyArray<string> = ["history"]
+const fields: ReadonlyArray<string> = ["history", "beforeImages"]
 
-/** How long a keyspace keeps its history, in ms, by the options it is opened with (`Infinity`: without end); undefined where they do not say. Throws `InvalidOptions`. */
-export const keyspaceHistoryMs = (given: unknown): number | undefined => {
-  if (given === undefined) return undefined
+/** What the options a keyspace is opened with say of how it is kept; undefined where they do not say. Throws `InvalidOptions`. */
+export const keyspaceSettings = (given: unknown): KeyspaceSettings => {
+  if (given === undefined) return {}
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw new InvalidOptions({ problems: [`the options of a keyspace must be an object such as { history: "1 day" }, found ${describeType(given)}`] })
   }
   for (const name of Object.keys(given)) {
     if (fields.includes(name)) continue
     const meant = didYouMean(name, fields)
-    const hint = meant === undefined ? "there is history" : `did you mean ${meant}?`
+    const hint = meant === undefined ? `there are ${fields.join(", ")}` : `did you mean ${meant}?`
     throw new InvalidOptions({ problems: [`${JSON.stringify(name)} is not an option of a keyspace; ${hint}`] })
   }
-  const { history }: { readonly history?: unknown } = given
-  if (history === undefined) return undefined
-  if (history === "unlimited") return Infinity
-  // NaN would pass for no time at all.
-  const duration = Number.isNaN(history) ? Option.none() : Duration.fromInput(history as Duration.Input)
-  const ms = Option.match(duration, { onNone: () => Number.NaN, onSome: Duration.toMillis })
-  if (ms >= 0) return ms === Infinity ? ms : Math.ceil(ms)
-  throw new InvalidOptions({ problems: ['history must be a duration (a number of milliseconds, "5 minutes", a Duration), or "unlimited"'] })
+  const { beforeImages, history }: { readonly history?: unknown; readonly beforeImages?: unknown } = given
+  if (beforeImages !== undefined && typeof beforeImages !== "boolean")
+    throw new InvalidOptions({ problems: [`beforeImages must be true or false, found ${describeType(beforeImages)}`] })
+  if (history === undefined) return { beforeImages }
+  const kept = readHistory(history)
+  if (kept === undefined) throw new InvalidOptions({ problems: [`history must be ${historyExpects}`] })
+  return { ...kept, historyMs: Math.ceil(kept.historyMs), beforeImages }
 }
+
+/** What a keyspace says once it is opened with these options: what they do not name stays as it is. */
+export const withSettings = (own: KeyspaceSettings, wanted: KeyspaceSettings): KeyspaceSettings => ({
+  ...(wanted.historyMs === undefined
+    ? { historyMs: own.historyMs, historyVersions: own.historyVersions }
+    : { historyMs: wanted.historyMs, historyVersions: wanted.historyVersions }),
+  beforeImages: wanted.beforeImages ?? own.beforeImages
+})
+
+/** Whether opening it with these options leaves it as it is. */
+export const isConfiguredAs = (own: KeyspaceSettings, wanted: KeyspaceSettings): boolean =>
+  (wanted.historyMs === undefined || (wanted.historyMs === own.historyMs && wanted.historyVersions === own.historyVersions)) &&
+  (wanted.beforeImages ?? own.beforeImages) === own.beforeImages

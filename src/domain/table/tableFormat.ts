@@ -31,6 +31,9 @@ export interface TableIdentity {
   readonly fileId: number
 }
 
+/** Whether the bytes begin as a table does. */
+export const isTable = (bytes: Uint8Array): boolean => magic.every((byte, i) => bytes[i] === byte)
+
 const checkStart = (bytes: Uint8Array, path: string, offset: number): void => {
   for (let i = 0; i < magic.length; i++) if (bytes[i] !== magic[i]) throw new Damage(path, offset, "BadMagic", "not a table")
 }

@@ -21,6 +21,9 @@ export const valueFooterBytes = 96
 /** Sum and length of a record's head. */
 export const recordStartBytes = 8
 
+/** Whether the bytes begin as a value file does. */
+export const isValueFile = (bytes: Uint8Array): boolean => magic.every((byte, i) => bytes[i] === byte)
+
 export interface ValueFileIdentity {
   /** Of the database, 16 bytes. */
   readonly uuid: Uint8Array

@@ -3,6 +3,7 @@ import { varintBytes, varintBytesMax, writeVarint } from "../bytes/varint.ts"
 import { Kind, sequenceMax } from "../keys/kinds.ts"
 import type { Codec, Crc32 } from "../seams.ts"
 import { CodecId } from "../seams.ts"
+import type { BeforeImage } from "./beforeImage.ts"
 import { groupBytesMax, GroupFlag, groupHeaderBytes, writeGroupHeader } from "./GroupHeader.ts"
 import { OperationFlag, TransactionFlag } from "./LoggedTransaction.ts"
 
@@ -27,7 +28,7 @@ const noBytes = new Uint8Array(0)
 const loopCopyBytesMax = 40
 /** What a group keeps of a buffer that one huge transaction made grow. */
 const retainedBytesMax = 8 * 1024 * 1024
-/** Kind and flags, keyspace, three lengths, expiry and version at their longest. */
+/** Kind and flags, keyspace, four lengths and expiry (or two lengths, expiry and version) at their longest. */
 const operationOverheadBytesMax = 1 + 6 * varintBytesMax
 
 /**
@@ -84,9 +85,12 @@ export class GroupBuilder {
     this.#end = at
   }
 
-  /** `expiresAt` is engine time in whole ms; 0: never. `annotation` is the atomic operation that this is the result of. All bytes are copied. */
-  put(keyspace: number, key: Uint8Array, value: Uint8Array, expiresAt = 0, annotation: Uint8Array = noBytes): void {
-    this.putRange(keyspace, key, 0, key.length, value, 0, value.length, expiresAt, annotation)
+  /**
+   * `expiresAt` is engine time in whole ms; 0: never. `annotation` is the atomic operation that this is the result of, `before` the value it replaces, where that is to be kept.
+   * All bytes are copied.
+   */
+  put(keyspace: number, key: Uint8Array, value: Uint8Array, expiresAt = 0, annotation: Uint8Array = noBytes, before?: BeforeImage): void {
+    this.putRange(keyspace, key, 0, key.length, value, 0, value.length, expiresAt, annotation, before)
   }
 
   /** `put` of ranges of larger arrays: what a batch of a thousand keys in one array calls, without a view per key. */
@@ -99,9 +103,10 @@ export class GroupBuilder {
     valueStart: number,
     valueEnd: number,
     expiresAt = 0,
-    annotation: Uint8Array = noBytes
+    annotation: Uint8Array = noBytes,
+    before: BeforeImage = undefined
   ): void {
-    this.#open(keyEnd - keyStart + valueEnd - valueStart + annotation.length)
+    this.#open(keyEnd - keyStart + valueEnd - valueStart + annotation.length + imageBytes(before))
     const bytes = this.#bytes
     const flagsAt = this.#end
     bytes[flagsAt] = Kind.put
@@ -116,18 +121,22 @@ export class GroupBuilder {
       bytes[flagsAt]! |= OperationFlag.annotation
       at = copy(bytes, writeVarint(bytes, at, annotation.length), annotation)
     }
+    if (before !== undefined) at = this.#before(flagsAt, at, before)
     at = writeVarint(bytes, at, valueEnd - valueStart)
     this.#end = copyRange(bytes, at, value, valueStart, valueEnd)
   }
 
-  /** `annotation` as in `put`. */
-  delete(keyspace: number, key: Uint8Array, annotation: Uint8Array = noBytes): void {
-    this.#open(key.length + annotation.length)
-    if (annotation.length === 0) this.#end = this.#key(Kind.delete, keyspace, key)
+  /** `annotation` and `before` as in `put`. */
+  delete(keyspace: number, key: Uint8Array, annotation: Uint8Array = noBytes, before?: BeforeImage): void {
+    this.#open(key.length + annotation.length + imageBytes(before))
+    const flagsAt = this.#end
+    let at: number
+    if (annotation.length === 0) at = this.#key(Kind.delete, keyspace, key)
     else {
-      const at = writeVarint(this.#bytes, this.#key(Kind.delete | OperationFlag.annotation, keyspace, key), annotation.length)
-      this.#end = copy(this.#bytes, at, annotation)
+      at = writeVarint(this.#bytes, this.#key(Kind.delete | OperationFlag.annotation, keyspace, key), annotation.length)
+      at = copy(this.#bytes, at, annotation)
     }
+    this.#end = before === undefined ? at : this.#before(flagsAt, at, before)
   }
 
   /** Deletes the keys in [start, end). */
@@ -137,11 +146,13 @@ export class GroupBuilder {
     this.#end = copy(this.#bytes, at, end)
   }
 
-  /** The version of `key` written at sequence `version`, which expired at `expiresAt` (not 0), is gone. */
-  expire(keyspace: number, key: Uint8Array, expiresAt: number, version: number): void {
-    this.#open(key.length)
-    const at = writeVarint(this.#bytes, this.#key(Kind.expire | OperationFlag.expiresAt, keyspace, key), expiresAt)
-    this.#end = writeVarint(this.#bytes, at, version)
+  /** The version of `key` written at sequence `version`, which expired at `expiresAt` (not 0), is gone; `before` is its value, where that is to be kept. */
+  expire(keyspace: number, key: Uint8Array, expiresAt: number, version: number, before?: BeforeImage): void {
+    this.#open(key.length + imageBytes(before))
+    const flagsAt = this.#end
+    let at = writeVarint(this.#bytes, this.#key(Kind.expire | OperationFlag.expiresAt, keyspace, key), expiresAt)
+    at = writeVarint(this.#bytes, at, version)
+    this.#end = before === undefined ? at : this.#before(flagsAt, at, before)
   }
 
   /** Closes the transaction. Its sequence will be the group's first plus the number of transactions before it. */
@@ -208,6 +219,13 @@ export class GroupBuilder {
     return copy(bytes, at, key)
   }
 
+  /** The image at `at` of the operation whose flags are at `flagsAt`; returns the offset after it. */
+  #before(flagsAt: number, at: number, before: Uint8Array | null): number {
+    const bytes = this.#bytes
+    bytes[flagsAt]! |= OperationFlag.beforeImage
+    return before === null ? writeVarint(bytes, at, 0) : copy(bytes, writeVarint(bytes, at, before.length + 1), before)
+  }
+
   /** Before an operation of this many bytes of keys and values. */
   #open(contentBytes: number): void {
     if (this.#start === -1) throw new Error("no transaction is open")
@@ -223,6 +241,8 @@ export class GroupBuilder {
     this.#bytes = grown
   }
 }
+
+const imageBytes = (before: BeforeImage): number => before?.length ?? 0
 
 const copy = (into: Uint8Array, at: number, from: Uint8Array): number => {
   const n = from.length

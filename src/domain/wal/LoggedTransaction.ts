@@ -4,6 +4,7 @@ import { Damage } from "../failures.ts"
 import { Kind } from "../keys/kinds.ts"
 import type { Codecs } from "../seams.ts"
 import { CodecId } from "../seams.ts"
+import { type BeforeImage, beforeImageEnd, beforeImageView, ImagePlace, readBeforeImage } from "./beforeImage.ts"
 import type { GroupHeader } from "./GroupHeader.ts"
 import { groupHeaderBytes } from "./GroupHeader.ts"
 
@@ -12,10 +13,10 @@ import { groupHeaderBytes } from "./GroupHeader.ts"
  *
  *     transaction  length u32 of what follows | flags u8 | commit time varint | [annotation: length varint, bytes] | operation*
  *     operation    kind and flags u8 | keyspace varint | key: length varint, bytes | rest by kind
- *     put          [expiresAt varint] | [annotation: length varint, bytes] | value: length varint, bytes
- *     delete       [annotation: length varint, bytes]
+ *     put          [expiresAt varint] | [annotation: length varint, bytes] | [before-image] | value: length varint, bytes
+ *     delete       [annotation: length varint, bytes] | [before-image]
  *     rangeDelete  end: length varint, bytes
- *     expire       expiresAt varint | version varint
+ *     expire       expiresAt varint | version varint | [before-image]
  */
 export interface LoggedTransaction {
   readonly sequence: number
@@ -24,7 +25,10 @@ export interface LoggedTransaction {
   readonly operations: ReadonlyArray<LoggedOperation>
 }
 
-/** Bytes are views of the payload. The annotation of an operation is the atomic operation it is the result of: see `domain/transaction/atomic.ts`. */
+/**
+ * Bytes are views of the payload. The annotation of an operation is the atomic operation it is the result of: see `domain/transaction/atomic.ts`. `before` is the value it replaced:
+ * see `beforeImage.ts`.
+ */
 export type LoggedOperation =
   | {
       readonly type: "put"
@@ -33,18 +37,30 @@ export type LoggedOperation =
       readonly value: Uint8Array
       readonly expiresAt: number
       readonly annotation: Uint8Array | undefined
+      readonly before?: BeforeImage
     }
-  | { readonly type: "delete"; readonly keyspace: number; readonly key: Uint8Array; readonly annotation: Uint8Array | undefined }
+  | {
+      readonly type: "delete"
+      readonly keyspace: number
+      readonly key: Uint8Array
+      readonly annotation: Uint8Array | undefined
+      readonly before?: BeforeImage
+    }
   /** Deletes the keys in [start, end). */
   | { readonly type: "rangeDelete"; readonly keyspace: number; readonly start: Uint8Array; readonly end: Uint8Array }
   /** `version` is the sequence of the version that expired. */
-  | { readonly type: "expire"; readonly keyspace: number; readonly key: Uint8Array; readonly expiresAt: number; readonly version: number }
+  | {
+      readonly type: "expire"
+      readonly keyspace: number
+      readonly key: Uint8Array
+      readonly expiresAt: number
+      readonly version: number
+      readonly before?: BeforeImage
+    }
 
 /** Stored: never renumber, never reuse. */
 export const TransactionFlag = {
-  annotation: 0x01,
-  /** Reserved: the values the operations replaced. */
-  beforeImages: 0x02
+  annotation: 0x01
 } as const
 
 /** The kind takes the low four bits. Stored: never renumber, never reuse. */
@@ -52,14 +68,14 @@ export const OperationFlag = {
   expiresAt: 0x10,
   /** On puts and deletes: the atomic operation this one is the result of. */
   annotation: 0x20,
-  /** Reserved: the value this operation replaced. */
+  /** On puts, deletes and expires: the value this operation replaced. */
   beforeImage: 0x40
 } as const
 const kindMask = 0x0f
 
 /**
  * Receives the operations of verified transactions in order, as ranges of one array, so that nothing is allocated per operation. `begin` opens each
- * transaction. Where the start of an annotation equals its end there is none.
+ * transaction. Where the start of an annotation equals its end there is none; the start of a before-image may be one of `ImagePlace`.
  */
 export interface TransactionVisitor {
   begin(sequence: number, commitTimeMs: number, bytes: Uint8Array, annotationStart: number, annotationEnd: number): void
@@ -72,12 +88,32 @@ export interface TransactionVisitor {
     valueEnd: number,
     expiresAt: number,
     annotationStart: number,
-    annotationEnd: number
+    annotationEnd: number,
+    beforeStart: number,
+    beforeEnd: number
   ): void
-  delete(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, annotationStart: number, annotationEnd: number): void
+  delete(
+    keyspace: number,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    annotationStart: number,
+    annotationEnd: number,
+    beforeStart: number,
+    beforeEnd: number
+  ): void
   /** Deletes the keys in [bytes[startStart, startEnd), bytes[endStart, endEnd)). */
   rangeDelete(keyspace: number, bytes: Uint8Array, startStart: number, startEnd: number, endStart: number, endEnd: number): void
-  expire(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, expiresAt: number, version: number): void
+  expire(
+    keyspace: number,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    expiresAt: number,
+    version: number,
+    beforeStart: number,
+    beforeEnd: number
+  ): void
   end(): void
 }
 
@@ -125,6 +161,9 @@ const fieldEnd = (at: number, length: number, end: number): number => {
   return at + length
 }
 
+const unknownOperation = (group: VerifiedGroup, kindAndFlags: number): Damage =>
+  new Damage(group.path, group.offset, "UnsupportedVersion", `operation kind ${kindAndFlags & kindMask}, flags ${kindAndFlags & ~kindMask}`)
+
 const visitTransaction = (
   group: VerifiedGroup,
   bytes: Uint8Array,
@@ -153,7 +192,9 @@ const visitTransaction = (
     const keyLength = readVarint(bytes, varintEnd(), end)
     const keyStart = varintEnd()
     const keyEnd = fieldEnd(keyStart, keyLength, end)
-    switch (kindAndFlags) {
+    const hasImage = (kindAndFlags & OperationFlag.beforeImage) !== 0
+    let beforeStart: number = ImagePlace.notKept
+    switch (kindAndFlags & ~OperationFlag.beforeImage) {
       case Kind.put:
       case Kind.put | OperationFlag.expiresAt:
       case Kind.put | OperationFlag.annotation:
@@ -171,25 +212,36 @@ const visitTransaction = (
           at = fieldEnd(ownStart, length, end)
         }
         const ownEnd = at
+        if (hasImage) {
+          beforeStart = readBeforeImage(bytes, at, end)
+          at = beforeImageEnd()
+        }
+        const beforeEnd = at
         const valueLength = readVarint(bytes, at, end)
         const valueStart = varintEnd()
         at = fieldEnd(valueStart, valueLength, end)
-        visitor.put(keyspace, bytes, keyStart, keyEnd, valueStart, at, expiresAt, ownStart, ownEnd)
+        visitor.put(keyspace, bytes, keyStart, keyEnd, valueStart, at, expiresAt, ownStart, ownEnd, beforeStart, beforeEnd)
         break
       }
-      case Kind.delete: {
-        at = keyEnd
-        visitor.delete(keyspace, bytes, keyStart, keyEnd, at, at)
-        break
-      }
+      case Kind.delete:
       case Kind.delete | OperationFlag.annotation: {
-        const length = readVarint(bytes, keyEnd, end)
-        const ownStart = varintEnd()
-        at = fieldEnd(ownStart, length, end)
-        visitor.delete(keyspace, bytes, keyStart, keyEnd, ownStart, at)
+        let ownStart = keyEnd
+        at = keyEnd
+        if ((kindAndFlags & OperationFlag.annotation) !== 0) {
+          const length = readVarint(bytes, at, end)
+          ownStart = varintEnd()
+          at = fieldEnd(ownStart, length, end)
+        }
+        const ownEnd = at
+        if (hasImage) {
+          beforeStart = readBeforeImage(bytes, at, end)
+          at = beforeImageEnd()
+        }
+        visitor.delete(keyspace, bytes, keyStart, keyEnd, ownStart, ownEnd, beforeStart, at)
         break
       }
       case Kind.rangeDelete: {
+        if (hasImage) throw unknownOperation(group, kindAndFlags)
         const endLength = readVarint(bytes, keyEnd, end)
         const endStart = varintEnd()
         at = fieldEnd(endStart, endLength, end)
@@ -200,16 +252,15 @@ const visitTransaction = (
         const expiresAt = readVarint(bytes, keyEnd, end)
         const version = readVarint(bytes, varintEnd(), end)
         at = varintEnd()
-        visitor.expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version)
+        if (hasImage) {
+          beforeStart = readBeforeImage(bytes, at, end)
+          at = beforeImageEnd()
+        }
+        visitor.expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version, beforeStart, at)
         break
       }
       default:
-        throw new Damage(
-          group.path,
-          group.offset,
-          "UnsupportedVersion",
-          `operation kind ${kindAndFlags & kindMask}, flags ${kindAndFlags & ~kindMask}`
-        )
+        throw unknownOperation(group, kindAndFlags)
     }
   }
   visitor.end()
@@ -229,7 +280,7 @@ export const decodeTransactions = (group: VerifiedGroup, codecs: Codecs = noCode
         operations = []
         transactions.push({ sequence, commitTimeMs, annotation: viewOf(bytes, annotationStart, annotationEnd), operations })
       },
-      put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt, annotationStart, annotationEnd) {
+      put(keyspace, bytes, keyStart, keyEnd, valueStart, valueEnd, expiresAt, annotationStart, annotationEnd, beforeStart, beforeEnd) {
         const annotation = viewOf(bytes, annotationStart, annotationEnd)
         operations.push({
           type: "put",
@@ -237,22 +288,25 @@ export const decodeTransactions = (group: VerifiedGroup, codecs: Codecs = noCode
           key: bytes.subarray(keyStart, keyEnd),
           value: bytes.subarray(valueStart, valueEnd),
           expiresAt,
-          annotation
+          annotation,
+          before: beforeImageView(bytes, beforeStart, beforeEnd)
         })
       },
-      delete(keyspace, bytes, keyStart, keyEnd, annotationStart, annotationEnd) {
+      delete(keyspace, bytes, keyStart, keyEnd, annotationStart, annotationEnd, beforeStart, beforeEnd) {
         operations.push({
           type: "delete",
           keyspace,
           key: bytes.subarray(keyStart, keyEnd),
-          annotation: viewOf(bytes, annotationStart, annotationEnd)
+          annotation: viewOf(bytes, annotationStart, annotationEnd),
+          before: beforeImageView(bytes, beforeStart, beforeEnd)
         })
       },
       rangeDelete(keyspace, bytes, startStart, startEnd, endStart, endEnd) {
         operations.push({ type: "rangeDelete", keyspace, start: bytes.subarray(startStart, startEnd), end: bytes.subarray(endStart, endEnd) })
       },
-      expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version) {
-        operations.push({ type: "expire", keyspace, key: bytes.subarray(keyStart, keyEnd), expiresAt, version })
+      expire(keyspace, bytes, keyStart, keyEnd, expiresAt, version, beforeStart, beforeEnd) {
+        const before = beforeImageView(bytes, beforeStart, beforeEnd)
+        operations.push({ type: "expire", keyspace, key: bytes.subarray(keyStart, keyEnd), expiresAt, version, before })
       },
       end() {}
     },

@@ -5,6 +5,7 @@ import { compareBytes, equalRanges } from "../../domain/keys/compareBytes.ts"
 import { prefixSuccessor } from "../../domain/keys/KeyBounds.ts"
 import { systemKeyspace } from "../../domain/keys/kinds.ts"
 import { atomicNameOf } from "../../domain/transaction/atomic.ts"
+import { type BeforeImage, ImagePlace } from "../../domain/wal/beforeImage.ts"
 import type { Change, ChangeOperation } from "../../services/Changes.ts"
 import type { LogDecoder } from "./followLog.ts"
 import type { KeyspaceNames } from "./KeyspaceNames.ts"
@@ -60,23 +61,36 @@ export class ChangeDecoder implements LogDecoder<Change> {
     valueEnd: number,
     expiresAt: number,
     annotationStart: number,
-    annotationEnd: number
+    annotationEnd: number,
+    beforeStart: number,
+    beforeEnd: number
   ): void {
     if (this.skipping) return
     if (keyspace === systemKeyspace) return this.row(bytes.subarray(keyStart, keyEnd), bytes.subarray(valueStart, valueEnd))
     const name = this.shown(keyspace)
     if (name === undefined || !this.hasPrefix(bytes, keyStart, keyEnd)) return
-    this.operations.push({
+    const operation = {
       type: "put",
       keyspace: name,
       key: this.slab.copy(bytes, keyStart, keyEnd),
       value: this.slab.copy(bytes, valueStart, valueEnd),
       expiresAt: expiresAt === 0 ? undefined : expiresAt,
       atomic: annotationStart === annotationEnd ? undefined : atomicNameOf(bytes.subarray(annotationStart, annotationEnd))
-    })
+    } as const
+    const before = this.before(bytes, beforeStart, beforeEnd)
+    this.operations.push(before === undefined ? operation : { ...operation, before })
   }
 
-  delete(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, annotationStart: number, annotationEnd: number): void {
+  delete(
+    keyspace: number,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    annotationStart: number,
+    annotationEnd: number,
+    beforeStart: number,
+    beforeEnd: number
+  ): void {
     if (this.skipping) return
     if (keyspace === systemKeyspace) {
       const dropped = nameInRowKey(bytes.subarray(keyStart, keyEnd))
@@ -88,12 +102,14 @@ export class ChangeDecoder implements LogDecoder<Change> {
     }
     const name = this.shown(keyspace)
     if (name === undefined || !this.hasPrefix(bytes, keyStart, keyEnd)) return
-    this.operations.push({
+    const operation = {
       type: "delete",
       keyspace: name,
       key: this.slab.copy(bytes, keyStart, keyEnd),
       atomic: annotationStart === annotationEnd ? undefined : atomicNameOf(bytes.subarray(annotationStart, annotationEnd))
-    })
+    } as const
+    const before = this.before(bytes, beforeStart, beforeEnd)
+    this.operations.push(before === undefined ? operation : { ...operation, before })
   }
 
   rangeDelete(keyspace: number, bytes: Uint8Array, startStart: number, startEnd: number, endStart: number, endEnd: number): void {
@@ -110,11 +126,22 @@ export class ChangeDecoder implements LogDecoder<Change> {
     this.operations.push({ type: "deleteRange", keyspace: name, gte, lt })
   }
 
-  expire(keyspace: number, bytes: Uint8Array, keyStart: number, keyEnd: number, expiresAt: number, version: number): void {
+  expire(
+    keyspace: number,
+    bytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    expiresAt: number,
+    version: number,
+    beforeStart: number,
+    beforeEnd: number
+  ): void {
     if (this.skipping) return
     const name = this.shown(keyspace)
     if (name === undefined || !this.hasPrefix(bytes, keyStart, keyEnd)) return
-    this.operations.push({ type: "expire", keyspace: name, key: this.slab.copy(bytes, keyStart, keyEnd), expiresAt, version })
+    const operation = { type: "expire", keyspace: name, key: this.slab.copy(bytes, keyStart, keyEnd), expiresAt, version } as const
+    const before = this.before(bytes, beforeStart, beforeEnd)
+    this.operations.push(before === undefined ? operation : { ...operation, before })
   }
 
   end(): void {
@@ -122,6 +149,11 @@ export class ChangeDecoder implements LogDecoder<Change> {
     if (this.operations.length === 0) return
     const { annotation, commitTimeMs, operations, sequence } = this
     this.out.push({ sequence, commitTimeMs, annotation, operations })
+  }
+
+  /** Where it is not kept the operation has no such property: most have none. */
+  private before(bytes: Uint8Array, start: number, end: number): BeforeImage {
+    return start === ImagePlace.notKept ? undefined : start === ImagePlace.none ? null : this.slab.copy(bytes, start, end)
   }
 
   /** A row of the catalog. */

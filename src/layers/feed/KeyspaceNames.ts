@@ -4,14 +4,16 @@ import { defaultKeyspace, firstNamedKeyspace } from "../../domain/keys/kinds.ts"
 import type { Catalog } from "../../services/Catalog.ts"
 import type { Entry } from "../../services/Database.ts"
 
+type NamedIds = Pick<Catalog["Service"], "droppedIds" | "idOf" | "nameOf">
+
 /** Names of keyspaces by id, of those too that are gone: ids are never used again, so what was true once stays true. */
 export class KeyspaceNames {
-  private readonly catalog: Catalog["Service"]
+  private readonly catalog: NamedIds
   private readonly rows: () => ReadonlyArray<Entry>
   private learned: Map<number, string> | undefined = undefined
 
   /** `rows` reads those of dropped keyspaces. */
-  constructor(catalog: Catalog["Service"], rows: () => ReadonlyArray<Entry>) {
+  constructor(catalog: NamedIds, rows: () => ReadonlyArray<Entry>) {
     this.catalog = catalog
     this.rows = rows
   }

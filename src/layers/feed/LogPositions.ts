@@ -4,10 +4,10 @@ import type { Wal } from "../../services/Wal.ts"
 
 /** What a sequence means in this log. */
 export class LogPositions {
-  private readonly wal: Wal["Service"]
-  private readonly manifest: Manifest["Service"]
+  private readonly wal: Pick<Wal["Service"], "log" | "nextSequence" | "visibleSequence">
+  private readonly manifest: Pick<Manifest["Service"], "state">
 
-  constructor(wal: Wal["Service"], manifest: Manifest["Service"]) {
+  constructor(wal: Pick<Wal["Service"], "log" | "nextSequence" | "visibleSequence">, manifest: Pick<Manifest["Service"], "state">) {
     this.wal = wal
     this.manifest = manifest
   }

@@ -3,16 +3,13 @@ import { alignUp, isZero } from "../../domain/bytes/fixed.ts"
 import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
 import { HistoryGone } from "../../domain/errors.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
-import { fileName } from "../../domain/manifest/fileNames.ts"
 import { type GroupHeader, groupHeaderBytes, readGroupHeader, verifyGroup } from "../../domain/wal/GroupHeader.ts"
 import type { VerifiedGroup } from "../../domain/wal/LoggedTransaction.ts"
 import { type SegmentHeader, segmentHeaderBytes } from "../../domain/wal/SegmentHeader.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { RetainedSegment } from "../../services/LogSegment.ts"
 import type { LogPin, LogView } from "../../services/LogView.ts"
-import type { Manifest } from "../../services/Manifest.ts"
 import { crc32 } from "../crc32.ts"
-import { openSegment } from "../recovery/scanLog.ts"
 import type { LogPositions } from "./LogPositions.ts"
 
 /** Read at a time while there is that much; a group that is larger is read in one piece. */
@@ -20,19 +17,24 @@ const windowBytes = 1 << 20
 /** What is read in place: about as long as handing it to the pool takes. */
 const inlineBytesMax = 1 << 16
 
-export interface LogReaderParts {
-  readonly disk: Disk["Service"]
-  readonly directory: string
-  readonly manifest: Manifest["Service"]
-  readonly log: LogView
-  readonly positions: LogPositions
-}
-
-interface OpenedSegment {
-  readonly fileId: number
+/** A segment's file, checked to be the one that is meant, until `close`. */
+export interface SegmentFile {
   readonly path: string
   readonly handle: FileHandle
   readonly header: SegmentHeader
+  readonly close: () => void
+}
+
+export interface LogReaderParts {
+  readonly disk: Pick<Disk["Service"], "read">
+  readonly log: LogView
+  readonly positions: LogPositions
+  /** Throws `Damage`, `IoFailure`. */
+  readonly openSegment: (fileId: number) => SegmentFile
+}
+
+interface OpenedSegment extends SegmentFile {
+  readonly fileId: number
   readonly groupsFrom: number
   readonly basePosition: number
   /** Once it is no longer written. */
@@ -76,7 +78,12 @@ export class LogReader {
 
   /** Opens the log where the next sequence is, or will be: cheapest in the step in which the reader was made. Throws `Damage`, `IoFailure`. */
   begin(): void {
-    if (this.segment === undefined && !this.dropped) this.open()
+    if (this.segment === undefined && !this.dropped && this.holdsAnything) this.open()
+  }
+
+  /** A log beside which this reads may be there without a segment that holds a group. */
+  private get holdsAnything(): boolean {
+    return this.parts.log.tip().fileId !== 0
   }
 
   /** The next sequence that is wanted: transactions before it were shown, or not asked for. */
@@ -95,14 +102,17 @@ export class LogReader {
   advance(): "group" | "needs" | "end" {
     for (;;) {
       if (this.dropped) throw new HistoryGone({ sequence: this.pin.next, oldestSequence: this.parts.positions.oldest() })
+      if (this.segment === undefined && !this.holdsAnything) return "end"
       const segment = this.segment ?? this.open()
       const tip = this.parts.log.tip()
       if (segment.sealed === undefined && segment.fileId !== tip.fileId) {
         segment.sealed = this.parts.log.segments().find(({ fileId }) => fileId === segment.fileId)
-        if (segment.sealed === undefined) {
-          // Dropped, but not under this reader: nothing in it was wanted any more.
+        if (segment.sealed === undefined || segment.sealed.bytes < this.offset) {
+          // Dropped, but not under this reader: nothing in it was wanted any more. Or the writer crashed, and the next one sealed it at what was proven durable: what was read
+          // beyond that was written again further on, or is lost, and then whoever saw it must hear of it.
+          this.moveTo(this.parts.positions.ahead(this.pin.next))
           this.closeSegment()
-          this.open(segment.fileId)
+          if (this.holdsAnything) this.open(segment.fileId)
           continue
         }
       }
@@ -190,14 +200,12 @@ export class LogReader {
 
   /** Opens the segment that holds the next sequence; at the end of the log, right at its visible end. */
   private open(after = 0): OpenedSegment {
-    const { directory, disk, log, manifest } = this.parts
+    const { log } = this.parts
     const tip = log.tip()
     const sealed = log.segments().find((segment) => segment.fileId > after && segment.lastSequence >= this.pin.next)
     const fileId = sealed?.fileId ?? tip.fileId
-    const meta = manifest.state().segments.get(fileId)
-    if (meta === undefined) throw new Damage(`${directory}/${fileName("log", fileId)}`, 0, "Missing", "the manifest does not name this log segment")
-    const { handle, header, path } = openSegment(disk.sync, directory, manifest.state(), meta)
-    const opened = { fileId, path, handle, header, groupsFrom: segmentHeaderBytes(header), basePosition: (sealed ?? tip).basePosition, sealed }
+    const file = this.parts.openSegment(fileId)
+    const opened = { ...file, fileId, groupsFrom: segmentHeaderBytes(file.header), basePosition: (sealed ?? tip).basePosition, sealed }
     this.segment = opened
     this.from = this.until = 0
     this.offset = opened.groupsFrom
@@ -224,9 +232,9 @@ export class LogReader {
   private closeSegment(): void {
     // The pool still reads from it: closed now, another file could take its number.
     if (this.loading || this.segment === undefined) return
-    const { handle } = this.segment
+    const { close } = this.segment
     this.segment = undefined
-    handle.close()
+    close()
   }
 
   /** The group at the offset, or, where a datasync lay between, at the next multiple of the alignment. */

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Latch from "effect/Latch"
 import { InvalidRange, KeyspaceNotFound } from "../../domain/errors.ts"
+import { Damage } from "../../domain/failures.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { droppedRowsFrom, droppedRowsTo } from "../../domain/keys/droppedRows.ts"
 import { keyBounds } from "../../domain/keys/KeyBounds.ts"
@@ -16,11 +17,13 @@ import type { Manifest } from "../../services/Manifest.ts"
 import type { TransactionManager } from "../../services/TransactionManager.ts"
 import type { Wal } from "../../services/Wal.ts"
 import { keyspaceNameBytes } from "../keyspaceNames.ts"
+import { openSegment } from "../recovery/scanLog.ts"
 import type { ReadParts, ReadTarget } from "../reading/makeReads.ts"
 import { ChangeDecoder } from "./ChangeDecoder.ts"
 import { followLog, type FollowParts, openReader } from "./followLog.ts"
 import { KeyspaceNames } from "./KeyspaceNames.ts"
 import { LogPositions } from "./LogPositions.ts"
+import type { SegmentFile } from "./LogReader.ts"
 import { makeCursors } from "./makeCursors.ts"
 import { makeWatch } from "./makeWatch.ts"
 import { systemRows } from "./systemRows.ts"
@@ -54,7 +57,7 @@ export interface Feed {
 const optionNames = ["from", "keyspace", "prefix", "live", "cursor"]
 
 /** Throws `InvalidRange`, `InvalidKeyspaceName`. */
-const checkOptions = (given: unknown): { readonly wanted: ChangesOptions; readonly prefix: Uint8Array | undefined } => {
+export const checkOptions = (given: unknown): { readonly wanted: ChangesOptions; readonly prefix: Uint8Array | undefined } => {
   if (given === undefined) return { wanted: {}, prefix: undefined }
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw new InvalidRange({ detail: `the options of changes are ${describeType(given)}. Use an object such as { from: 1 }.` })
@@ -79,7 +82,14 @@ export const makeFeed = (parts: FeedParts): Feed => {
   const { log } = wal
   const positions = new LogPositions(wal, manifest)
   const names = new KeyspaceNames(catalog, () => systemRows(parts, droppedRowsFrom, droppedRowsTo))
-  const follow: FollowParts = { disk, directory, manifest, log, positions, readers: new Set() }
+  const openNamed = (fileId: number): SegmentFile => {
+    const state = manifest.state()
+    const meta = state.segments.get(fileId)
+    if (meta === undefined) throw new Damage(`${directory}/${fileName("log", fileId)}`, 0, "Missing", "the manifest does not name this log segment")
+    const file = openSegment(disk.sync, directory, state, meta)
+    return { ...file, close: () => file.handle.close() }
+  }
+  const follow: FollowParts = { disk, log, positions, openSegment: openNamed, readers: new Set() }
   const someLess = Latch.makeUnsafe(true)
   const cursors = makeCursors(parts, positions, () => someLess.openUnsafe())
 

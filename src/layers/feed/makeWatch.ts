@@ -11,10 +11,12 @@ import type { LogPositions } from "./LogPositions.ts"
 import type { FeedParts } from "./makeFeed.ts"
 import { WatchDecoder, type Watched } from "./WatchDecoder.ts"
 
+export type WatchParts = Pick<FeedParts, "checkOpen" | "latest" | "reads">
+
 const noBytes = new Uint8Array(0)
 
 /** Throws `InvalidRange`, `InvalidKey`. */
-const watchedOf = (parts: FeedParts, keyspace: number, name: string, wanted: unknown): Watched => {
+const watchedOf = (parts: WatchParts, keyspace: number, name: string, wanted: unknown): Watched => {
   const usage = "Use { key } or { prefix }."
   if (typeof wanted !== "object" || wanted === null) throw new InvalidRange({ detail: `what is watched is ${describeType(wanted)}. ${usage}` })
   const { key, prefix }: { readonly key?: Key; readonly prefix?: Key } = wanted
@@ -35,7 +37,7 @@ const watchedOf = (parts: FeedParts, keyspace: number, name: string, wanted: unk
  * The values there are at one snapshot, then each change after it. Snapshot and place in the log are taken in one step, so nothing is missed and nothing comes twice.
  */
 export const makeWatch =
-  (parts: FeedParts, follow: FollowParts, positions: LogPositions) =>
+  (parts: WatchParts, follow: FollowParts, positions: LogPositions) =>
   (keyspace: number, name: string): Keyspace["watch"] =>
   (wanted) => {
     const begin = Effect.acquireRelease(

@@ -107,6 +107,11 @@ export class VersionWalk {
     return this.reader.bring()
   }
 
+  /** Of the current version. */
+  get sequence(): number {
+    return this.cover === 0 ? this.reader.cursor.sequence : this.cover
+  }
+
   /** Whether the value of the current version is to be read from a value file. */
   get isPointer(): boolean {
     return this.cover === 0 && this.reader.cursor.kind === Kind.put && this.reader.cursor.isPointer

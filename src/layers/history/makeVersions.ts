@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { HistoryGone, InvalidRange, KeyspaceDropped, type HistoryError } from "../../domain/errors.ts"
+import { keptOf } from "../../domain/history/keptVersions.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { didYouMean } from "../../domain/options/didYouMean.ts"
@@ -13,12 +14,13 @@ import type { SnapshotLease, TransactionManager } from "../../services/Transacti
 import { type ReadParts, readError } from "../reading/makeReads.ts"
 import type { View } from "../reading/View.ts"
 import { historyError, oldestOf } from "./moment.ts"
+import { oldestKept } from "./oldestKept.ts"
 import { VersionWalk, type WalkOptions } from "./VersionWalk.ts"
 
 export interface VersionsParts {
   readonly reads: ReadParts
-  readonly catalog: Pick<Catalog["Service"], "exists">
-  readonly retention: Pick<Retention["Service"], "historyFrom">
+  readonly catalog: Pick<Catalog["Service"], "exists" | "historyVersions">
+  readonly retention: Pick<Retention["Service"], "historyFrom" | "keptVersions">
   readonly transactions: Pick<TransactionManager["Service"], "snapshot">
   readonly checkOpen: () => void
   /** Where the lease reads now. */
@@ -63,7 +65,8 @@ const readOptions = (given: unknown): HistoryOptions => {
 /**
  * `history(key)`: every version of a key, from all memtables and tables of one moment, under a lease.
  *
- * What happened *at* the sequence where history begins may be merged with what was before it, so the versions begin one later: `at` shows what they begin with.
+ * What happened *at* the sequence where history begins may be merged with what was before it, so the versions begin one later: `at` shows what they begin with. With retention by count
+ * they begin with the oldest of the newest few, which is looked for first; where history was kept in another way before, with the oldest that is there for certain.
  */
 export const makeVersions =
   (parts: VersionsParts) =>
@@ -80,8 +83,10 @@ export const makeVersions =
       const encoder = new KeyEncoder()
       encoder.encode(key)
       const bytes = encoder.bytes.slice(encoder.start, encoder.end)
-      const begin = oldestOf(retention.historyFrom(), keyspace)
-      if (from !== undefined && begin > 0 && from <= begin) throw new HistoryGone({ sequence: from, oldestSequence: begin + 1 })
+      const count = parts.catalog.historyVersions(keyspace)
+      const limits = keptOf(retention.keptVersions(), retention.historyFrom(), keyspace)
+      const begin = count === 0 ? oldestOf(retention.historyFrom(), keyspace) : limits[0]?.count === 0 ? limits[0].sequence : 0
+      if (count === 0 && from !== undefined && begin > 0 && from <= begin) throw new HistoryGone({ sequence: from, oldestSequence: begin + 1 })
       const ends: Array<() => void> = []
       // First, as it may refuse; the pins follow in the same step.
       const lease = transactions.snapshot(() => {
@@ -92,7 +97,13 @@ export const makeVersions =
       ends.push(() => tables.unpin(version), reads.holdMemtables())
       try {
         const options: WalkOptions = { from: Math.max(from ?? 0, begin + 1), to: Math.min(to, lease.sequence), limit, reverse }
-        return { lease, walk: new VersionWalk(reads, view, keyspace, bytes, options) }
+        const walkOver = (options: WalkOptions) => new VersionWalk(reads, view, keyspace, bytes, options)
+        if (count === 0) return { lease, walk: Effect.succeed(walkOver(options)) }
+        const back = walkOver({ from: begin + 1, to: lease.sequence, limit: count, reverse: true })
+        const walk = Effect.map(oldestKept(back, limits, count, tables.readsAreFast, lease.check), (oldest) =>
+          walkOver({ ...options, from: Math.max(options.from, oldest) })
+        )
+        return { lease, walk }
       } catch (cause) {
         lease.release()
         throw cause
@@ -113,7 +124,9 @@ export const makeVersions =
             }
             const { lease, walk } = opened
 
+            let found: VersionWalk | undefined
             const fill = (
+              walk: VersionWalk,
               versions: Array<Version>,
               bytes: number
             ): Effect.Effect<readonly [Version, ...Array<Version>], HistoryError | Cause.Done> => {
@@ -125,12 +138,12 @@ export const makeVersions =
                   const state = walk.advance(mayBlock)
                   if (state === "end") break
                   if (state === "pending") {
-                    return Effect.flatMap(Effect.mapError(walk.bring(), readError), () => fill(versions, filled))
+                    return Effect.flatMap(Effect.mapError(walk.bring(), readError), () => fill(walk, versions, filled))
                   }
                   if (walk.isPointer && !mayBlock) {
                     return Effect.flatMap(Effect.mapError(walk.valuePooled(), readError), (value) => {
                       versions.push(walk.version(value))
-                      return fill(versions, filled + value.length)
+                      return fill(walk, versions, filled + value.length)
                     })
                   }
                   const version = walk.version(undefined)
@@ -146,7 +159,14 @@ export const makeVersions =
 
             return Effect.as(
               Effect.addFinalizer(() => Effect.sync(lease.release)),
-              Effect.suspend(() => fill([], 0))
+              Effect.suspend(() =>
+                found === undefined
+                  ? Effect.flatMap(walk, (begun) => {
+                      found = begun
+                      return fill(begun, [], 0)
+                    })
+                  : fill(found, [], 0)
+              )
             )
           })
         )

@@ -1,7 +1,9 @@
 import { FutureMoment, type HistoryError, HistoryGone, InvalidRange, KeyspaceDropped, TooManySnapshots } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
-import { systemKeyspace } from "../../domain/keys/kinds.ts"
+import { defaultKeyspace, systemKeyspace } from "../../domain/keys/kinds.ts"
 import type { Timeline } from "../../services/Timeline.ts"
+import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
+import type { DatabaseStats } from "../../services/Database.ts"
 import { readError } from "../reading/makeReads.ts"
 
 /** A moment as an application names it, checked. */
@@ -54,6 +56,15 @@ export const resolveMoment = (moment: Moment, parts: MomentParts): { readonly se
  */
 export const oldestOf = (historyFrom: ReadonlyMap<number, number>, keyspace: number): number =>
   Math.max(historyFrom.get(keyspace) ?? 0, historyFrom.get(systemKeyspace) ?? 0)
+
+/** How far back the log and the default keyspace go, as the manifest says. */
+export const retentionOf = ({ historyFrom, segments }: ManifestState): DatabaseStats["retention"] => {
+  let logFromSequence: number | undefined
+  for (const { sealed } of segments.values())
+    if (sealed !== undefined && sealed.firstSequence <= sealed.lastSequence)
+      logFromSequence = Math.min(logFromSequence ?? sealed.firstSequence, sealed.firstSequence)
+  return { logSegments: segments.size, logFromSequence, historyFromSequence: oldestOf(historyFrom, defaultKeyspace) }
+}
 
 /** What `at` may throw, as its error. Defects pass through. */
 export const historyError = (cause: unknown): HistoryError =>

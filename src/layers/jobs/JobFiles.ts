@@ -10,10 +10,13 @@ export class JobFiles {
   private readonly inputs = new Map<number, FileHandle>()
   private readonly outputs = new Map<number, FileHandle>()
   private readonly created: Array<string> = []
+  private readonly bytesRead: BigInt64Array | undefined
 
-  constructor(disk: SyncDisk, directory: string) {
+  /** `bytesRead`, one word of shared memory, counts what is read. */
+  constructor(disk: SyncDisk, directory: string, bytesRead?: BigInt64Array) {
     this.disk = disk
     this.directory = directory
+    this.bytesRead = bytesRead
   }
 
   /** Does what the machine asks for. Throws `IoFailure` or `Damage`. */
@@ -28,6 +31,7 @@ export class JobFiles {
         const bytes = new Uint8Array(request.length)
         const count = handle.readAt(bytes, request.offset)
         if (count !== request.length) throw new Damage(handle.path, request.offset, "Truncated", `${count} of ${request.length} bytes`)
+        if (this.bytesRead !== undefined) Atomics.add(this.bytesRead, 0, BigInt(count))
         return bytes
       }
       case "create": {

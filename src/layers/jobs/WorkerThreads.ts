@@ -33,6 +33,7 @@ interface Pending {
   readonly job: Job
   readonly cancel: Int32Array
   readonly done: (outcome: JobOutcome) => void
+  readonly bytesRead: BigInt64Array | undefined
 }
 
 interface Thread {
@@ -82,7 +83,7 @@ export class WorkerThreads {
    * Queues the job. `done` is called once, possibly before this returns. The function returned cancels: a job that waits ends at once, one that runs
    * at its next request; either way `done` says when nothing touches its files any more.
    */
-  submit(directory: string, job: Job, done: (outcome: JobOutcome) => void): () => void {
+  submit(directory: string, job: Job, done: (outcome: JobOutcome) => void, bytesRead?: BigInt64Array): () => void {
     if (this.#closing) {
       done({ type: "died", detail: "the workers are shut down" })
       return nothing
@@ -97,7 +98,7 @@ export class WorkerThreads {
       done(this.#refusal(`worker threads died ${this.#deathsInRowMax} times in a row`))
       return nothing
     }
-    const pending: Pending = { directory, job, cancel: sharedWord(), done }
+    const pending: Pending = { directory, job, cancel: sharedWord(), done, bytesRead }
     const queue = job.kind === "flush" ? this.#flushes : this.#compactions
     queue.push(pending)
     this.#dispatch()
@@ -165,8 +166,8 @@ export class WorkerThreads {
     if (thread.isReady) this.#post(thread, id, pending, overtakes)
   }
 
-  #post(thread: Thread, id: number, { cancel, directory, job }: Pending, hurries: boolean): void {
-    const request: JobRequest = { id, directory, job: compactViews(job), cancel, hurries }
+  #post(thread: Thread, id: number, { bytesRead, cancel, directory, job }: Pending, hurries: boolean): void {
+    const request: JobRequest = { id, directory, job: compactViews(job), cancel, hurries, bytesRead }
     thread.worker.postMessage(request)
     // After the request, so that who sees the count finds the request.
     if (hurries) Atomics.add(thread.hurry, 0, 1)

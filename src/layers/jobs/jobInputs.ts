@@ -1,6 +1,7 @@
 import { defaultOutputPolicy, type OutputPolicy } from "../../domain/compaction/JobSpec.ts"
 import { holdsKeyspace, type KeySpan } from "../../domain/compaction/KeySpan.ts"
-import type { KeyspaceSequence } from "../../domain/manifest/ManifestEdit.ts"
+import { keptOf, withKept } from "../../domain/history/keptVersions.ts"
+import type { KeyspaceSequence, KeyspaceVersions } from "../../domain/manifest/ManifestEdit.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { ResolvedOptions } from "../../domain/options/Options.ts"
 import { CodecId } from "../../domain/seams.ts"
@@ -32,4 +33,16 @@ export const historyFrom = (
   return history.historyFrom.filter(
     ({ keyspace, sequence }) => sequence > (state.historyFrom.get(keyspace) ?? 0) && (dropped.has(keyspace) || holdsKeyspace(tables, keyspace))
   )
+}
+
+/** What it says of the versions that were kept by count: of keyspaces where this job counted, and of those where another one had, which this one takes back. */
+export const keepVersions = (state: ManifestState, history: JobHistory, tables: ReadonlyArray<KeySpan>): ReadonlyArray<KeyspaceVersions> => {
+  const said: Array<KeyspaceVersions> = []
+  for (const { keyspace, sequence } of history.historyFrom) {
+    const count = history.versions.get(keyspace)
+    if ((count === undefined && !state.keptVersions.has(keyspace)) || !holdsKeyspace(tables, keyspace)) continue
+    const known = keptOf(state.keptVersions, state.historyFrom, keyspace)
+    if (withKept(known, { sequence, count: count ?? 0 }) !== known) said.push({ keyspace, sequence, count: count ?? 0 })
+  }
+  return said
 }

@@ -28,6 +28,8 @@ export interface JobRequest {
   readonly cancel: Int32Array
   /** Counted in the worker's `hurry`: taken at the next pause of what is running. */
   readonly hurries: boolean
+  /** One word: how many bytes the job has read so far, for whoever shows it. */
+  readonly bytesRead?: BigInt64Array | undefined
 }
 
 /** Handed to a worker at its start. */

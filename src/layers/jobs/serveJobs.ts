@@ -27,10 +27,13 @@ export const serveJobs = (port: JobPort, { hurry }: WorkerStart, disk: SyncDisk,
       serve(request)
     }
   }
-  const serve = ({ cancel, directory, hurries, id, job }: JobRequest): void => {
+  const serve = ({ bytesRead, cancel, directory, hurries, id, job }: JobRequest): void => {
     if (hurries) Atomics.sub(hurry, 0, 1)
     try {
-      const result = runToEnd(start(job), new JobFiles(disk, directory), { cancelled: () => Atomics.load(cancel, 0) !== 0, onPause: overtake })
+      const result = runToEnd(start(job), new JobFiles(disk, directory, bytesRead), {
+        cancelled: () => Atomics.load(cancel, 0) !== 0,
+        onPause: overtake
+      })
       port.postMessage({ type: "done", id, result: compactViews(result) })
     } catch (cause) {
       port.postMessage({ type: "failed", id, failure: toPosted(cause) })

@@ -1,6 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { fromFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
+import type * as Scope from "effect/Scope"
+import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
+import { fromFailure, InvalidOptions, type MaintenanceError, PathExists } from "../../domain/errors.ts"
 import { IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
 import { checkpointFileName, currentFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
@@ -24,6 +26,12 @@ export interface CheckpointReport {
   readonly bytes: number
 }
 
+/** Whether it can be a path at all. */
+export const isCheckpointPath = (path: unknown): path is string => typeof path === "string" && path !== "" && !path.includes("\0")
+
+export const noCheckpointPath = (): InvalidOptions =>
+  new InvalidOptions({ problems: ["the path of a checkpoint must be a path as a string, not empty"] })
+
 /**
  * A database of its own in `path`, as of a moment after the call: flush, pin the version, link its files (they never change again), and name them in a new manifest under a new
  * lineage. The log is not copied: what a flush covers is in tables. The live files are not touched.
@@ -39,11 +47,35 @@ export const makeCheckpoint = (
   path: string
 ): Effect.Effect<CheckpointReport, MaintenanceError> =>
   Effect.gen(function* () {
-    const { directory, disk, entropy, flusher, tables } = parts
+    const { disk, flusher, tables } = parts
     if ((yield* disk.stat(path)) !== undefined) return yield* new PathExists({ path })
     yield* flusher.flush
-    const version = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
-    const { state } = version
+    const { state } = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
+    return yield* copyMoment(parts, path, { state, sequence: state.flushedThrough.sequence, segments: [], handleOf: () => undefined })
+  }).pipe(
+    Effect.scoped,
+    Effect.mapError((error) => (error instanceof IoFailure ? fromFailure(error) : error))
+  )
+
+/** What a checkpoint is made of. The files of the state stay where they are, or are held open, until it is made. */
+export interface CheckpointMoment {
+  readonly state: ManifestState
+  readonly sequence: number
+  /** Of the log, what is not in tables, oldest first: each segment up to the end of its last group that counts. */
+  readonly segments: ReadonlyArray<{ readonly fileId: number; readonly lengthBytes: number }>
+  /** A file that is held open, because its name may be gone by now. */
+  readonly handleOf: (name: string) => FileHandle | undefined
+}
+
+/** Makes the checkpoint of a moment in a directory that is not there yet. Cut short, it leaves no database. */
+export const copyMoment = (
+  parts: { readonly disk: Disk["Service"]; readonly entropy: Entropy["Service"]; readonly directory: string },
+  path: string,
+  moment: CheckpointMoment
+): Effect.Effect<CheckpointReport, IoFailure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { directory, disk, entropy } = parts
+    const { handleOf, segments, sequence, state } = moment
     yield* Effect.try({ try: () => makeDirectoryDurably(disk.sync, path), catch: (cause) => cause as IoFailure })
     // Cut short, it leaves nothing: a second try would meet what the first one made.
     yield* Effect.addFinalizer((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path))))
@@ -52,7 +84,7 @@ export const makeCheckpoint = (
       ...Array.from(state.valueFiles.values(), (file) => ({ kind: "values" as const, id: file.fileId, bytes: file.fileBytes })),
       ...Array.from(state.tables.values(), (table) => ({ kind: "table" as const, id: table.fileId, bytes: table.fileBytes }))
     ]
-    const manifestId = files.reduce((highest, file) => Math.max(highest, file.id), 0) + 1
+    const manifestId = [...files.map((file) => file.id), ...segments.map((segment) => segment.fileId)].reduce((a, b) => Math.max(a, b), 0) + 1
     // First, and for good: a crash may leave any part of what follows, and a directory with a manifest alone would be taken for an empty one, in which a new database may begin.
     yield* write(disk, `${path}/${checkpointFileName}`, encodeCurrent(crc32, manifestId))
     yield* disk.syncDirectory(path)
@@ -60,18 +92,24 @@ export const makeCheckpoint = (
     let bytes = 0
     for (const file of files) {
       const name = fileName(file.kind, file.id)
-      yield* link(disk, `${directory}/${name}`, `${path}/${name}`, file.bytes)
+      yield* link(disk, `${directory}/${name}`, `${path}/${name}`, file.bytes, handleOf(name))
       bytes += file.bytes
+    }
+    // A segment may still be written to: its beginning is copied, never linked.
+    for (const { fileId, lengthBytes } of segments) {
+      const name = fileName("log", fileId)
+      yield* copyFile(disk, `${directory}/${name}`, `${path}/${name}`, lengthBytes, handleOf(name))
+      bytes += lengthBytes
     }
 
     const copy: ManifestState = {
       ...state,
       lineageId: entropy.bytes(16),
-      segments: new Map(),
+      segments: new Map([...state.segments].filter(([fileId]) => segments.some((segment) => segment.fileId === fileId))),
       fileIdsThrough: manifestId + fileIdBlock,
-      // Nothing beyond what is flushed was ever given out in the new lineage, nor lost in it.
-      sequencesThrough: state.flushedThrough.sequence,
-      lostRanges: state.lostRanges.filter(({ from }) => from <= state.flushedThrough.sequence)
+      // Nothing beyond what is copied was ever given out in the new lineage, nor lost in it.
+      sequencesThrough: sequence,
+      lostRanges: state.lostRanges.filter(({ from }) => from <= sequence)
     }
     const encoded = encodeManifest(crc32, manifestId, copy)
     yield* write(disk, `${path}/${fileName("manifest", manifestId)}`, encoded.bytes)
@@ -79,11 +117,8 @@ export const makeCheckpoint = (
     // Until here the directory is no database: a checkpoint cut short cannot be mistaken for one.
     yield* disk.rename(`${path}/${checkpointFileName}`, `${path}/${currentFileName}`)
     yield* disk.syncDirectory(path)
-    return { path, sequence: state.flushedThrough.sequence, files: files.length + 2, bytes: bytes + encoded.bytes.length }
-  }).pipe(
-    Effect.scoped,
-    Effect.mapError((error) => (error instanceof IoFailure ? fromFailure(error) : error))
-  )
+    return { path, sequence, files: files.length + segments.length + 2, bytes: bytes + encoded.bytes.length }
+  })
 
 const removeQuietly = (disk: Disk["Service"], path: string): void => {
   try {
@@ -107,19 +142,19 @@ const write = (disk: Disk["Service"], path: string, bytes: Uint8Array): Effect.E
     (handle) => Effect.sync(() => handle.close())
   )
 
-const link = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
+const link = (disk: Disk["Service"], from: string, to: string, bytes: number, held: FileHandle | undefined): Effect.Effect<void, IoFailure> =>
   Effect.catchIf(
     disk.link(from, to),
-    (failure) => linkRefusals.has(failure.code),
-    () => copyFile(disk, from, to, bytes)
+    (failure) => linkRefusals.has(failure.code) || (held !== undefined && failure.code === "ENOENT"),
+    () => copyFile(disk, from, to, bytes, held)
   )
 
-const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number): Effect.Effect<void, IoFailure> =>
+const copyFile = (disk: Disk["Service"], from: string, to: string, bytes: number, held: FileHandle | undefined): Effect.Effect<void, IoFailure> =>
   Effect.scoped(
     Effect.gen(function* () {
       const opened = (file: string, mode: "read" | "create") =>
         Effect.acquireRelease(disk.open(file, mode), (handle) => Effect.sync(() => handle.close()))
-      const source = yield* opened(from, "read")
+      const source = held ?? (yield* opened(from, "read"))
       const target = yield* opened(to, "create")
       const chunk = new Uint8Array(Math.min(copyBytes, bytes))
       for (let at = 0; at < bytes;) {

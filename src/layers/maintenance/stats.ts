@@ -1,3 +1,4 @@
+import { retentionOf } from "../history/moment.ts"
 import type { ResolvedOptions } from "../../domain/options/Options.ts"
 import type { BlockCache } from "../../services/BlockCache.ts"
 import type { Compactor } from "../../services/Compactor.ts"
@@ -53,7 +54,8 @@ export const makeStats =
       levels: tables.current().levels.map((level, index) => ({
         level: index,
         tables: level.length,
-        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0)
+        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0),
+        entries: level.reduce((sum, slot) => sum + slot.meta.entryCount, 0)
       })),
       disk: {
         tables: tableBytes,
@@ -63,6 +65,7 @@ export const makeStats =
         manifest: manifestBytes,
         total: tableBytes + valueBytes + logBytes + manifestBytes
       },
+      retention: retentionOf(state),
       memtables: { active: 1, frozen: memtables.frozenCount(), bytes: memtables.bytes(), entries: memtables.entries() },
       blockCache: { bytes: blockCache.bytesUsed, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
       valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },

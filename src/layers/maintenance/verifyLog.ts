@@ -37,7 +37,13 @@ const attempt = <A>(run: () => A): Result.Result<A, IoFailure | Damage> => {
 }
 
 /** Valid groups from the header to exactly the end of the extent; of a segment without one only the header. Throws `Damage`, `IoFailure`. */
-const verifySegment = (disk: Disk["Service"], directory: string, state: ManifestState, meta: SegmentMeta, extent: Extent | undefined): void => {
+const verifySegment = (
+  disk: Pick<Disk["Service"], "sync">,
+  directory: string,
+  state: ManifestState,
+  meta: SegmentMeta,
+  extent: Extent | undefined
+): void => {
   const { handle, header, path } = openSegment(disk.sync, directory, state, meta)
   try {
     if (extent === undefined) return
@@ -49,6 +55,53 @@ const verifySegment = (disk: Disk["Service"], directory: string, state: Manifest
   }
 }
 
+/** Damage is told to who wants to go on behind it; all else ends the verification. */
+const orOn = (
+  check: Effect.Effect<void, IoFailure | Damage>,
+  onDamage: ((damage: Damage) => void) | undefined
+): Effect.Effect<void, IoFailure | Damage> =>
+  onDamage === undefined
+    ? check
+    : Effect.catchIf(
+        check,
+        (error) => error instanceof Damage,
+        (damage) => Effect.sync(() => onDamage(damage))
+      )
+
+/**
+ * Every named segment but one, each by itself, after that one was found damaged: without the chain from one to the next, and an unsealed one only as far as what it holds proves
+ * that it went. Throws `IoFailure`.
+ */
+export const verifySegments = (
+  { directory, disk }: { readonly disk: Pick<Disk["Service"], "sync">; readonly directory: string },
+  state: ManifestState,
+  damagedPath: string,
+  onDamage: (damage: Damage) => void
+): LogVerification => {
+  let logSegments = 0
+  let logBytes = 0
+  for (const meta of state.segments.values()) {
+    const path = `${directory}/${fileName("log", meta.fileId)}`
+    if (path === damagedPath) continue
+    const verified = attempt(() => {
+      const { handle, header } = openSegment(disk.sync, directory, state, meta)
+      try {
+        const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
+        const { basePosition, epoch: expectedEpoch, floorPosition, sealed } = meta
+        return scanSegment(crc32, header, source, { expectedEpoch, basePosition, floorPosition, sealed }).endOffset
+      } finally {
+        handle.close()
+      }
+    })
+    if (Result.isSuccess(verified)) {
+      logSegments++
+      logBytes += verified.success
+    } else if (verified.failure instanceof Damage) onDamage(verified.failure)
+    else throw verified.failure
+  }
+  return { logSegments, logBytes }
+}
+
 /** Whether the segment is gone because nobody needed it any more. */
 const wasLetGo = (failure: Damage | IoFailure, isNamed: () => boolean): boolean =>
   (failure instanceof Damage ? failure.reason === "Missing" : failure.code === "ENOENT") && !isNamed()
@@ -57,12 +110,15 @@ const wasLetGo = (failure: Damage | IoFailure, isNamed: () => boolean): boolean 
  * The manifest as it lies on disk, against the one in memory; and every segment of the log: as far as it is visible, nothing of it may be damaged, whereas an open would have to ask
  * what of its end a crash may have torn.
  */
-export const verifyOwnLog = (parts: {
-  readonly disk: Disk["Service"]
-  readonly directory: string
-  readonly manifest: Manifest["Service"]
-  readonly wal: Wal["Service"]
-}): Effect.Effect<LogVerification, IoFailure | Damage> => {
+export const verifyOwnLog = (
+  parts: {
+    readonly disk: Disk["Service"]
+    readonly directory: string
+    readonly manifest: Manifest["Service"]
+    readonly wal: Wal["Service"]
+  },
+  onDamage?: (damage: Damage) => void
+): Effect.Effect<LogVerification, IoFailure | Damage> => {
   const { directory, disk, manifest, wal } = parts
   const readManifest = () => {
     const content = readCurrentManifest(disk.sync, directory, "read")
@@ -88,7 +144,7 @@ export const verifyOwnLog = (parts: {
     yield* Effect.fromResult(read ?? attempt(readManifest))
   })
   return Effect.gen(function* () {
-    yield* verifyManifest
+    yield* orOn(verifyManifest, onDamage)
     const tip = wal.log.tip()
     const extents = new Map<number, Extent>([[tip.fileId, { lengthBytes: tip.endOffset, lastSum: tip.lastSum, basePosition: tip.basePosition }]])
     for (const segment of wal.log.segments())
@@ -99,7 +155,7 @@ export const verifyOwnLog = (parts: {
       const extent = extents.get(meta.fileId)
       const verified = attempt(() => verifySegment(disk, directory, manifest.state(), meta, extent))
       if (Result.isFailure(verified) && !wasLetGo(verified.failure, () => manifest.state().segments.has(meta.fileId)))
-        return yield* Effect.fail(verified.failure)
+        yield* orOn(Effect.fail(verified.failure), onDamage)
       if (extent !== undefined) logSegments++
       logBytes += extent?.lengthBytes ?? 0
       yield* Effect.yieldNow
@@ -113,8 +169,9 @@ export const verifyOwnLog = (parts: {
  * version that is found.
  */
 export const verifyReaderLog = (
-  parts: { readonly disk: Disk["Service"]; readonly directory: string; readonly memtableBytes: number },
-  take: (state: ManifestState) => void
+  parts: { readonly disk: Pick<Disk["Service"], "sync">; readonly directory: string; readonly memtableBytes: number },
+  take: (state: ManifestState) => void,
+  onDamage?: (damage: Damage) => void
 ): Effect.Effect<{ readonly log: LogVerification; readonly state: ManifestState }, IoFailure | Damage> => {
   const { directory, disk, memtableBytes } = parts
   const open = () => {
@@ -138,7 +195,7 @@ export const verifyReaderLog = (
       const verified = attempt(() => verifySegment(disk, directory, state, meta, { ...sealed, basePosition }))
       if (Result.isFailure(verified)) {
         const named = yield* Effect.fromResult(attempt(namedNow))
-        if (!wasLetGo(verified.failure, () => named?.has(meta.fileId) === true)) return yield* Effect.fail(verified.failure)
+        if (!wasLetGo(verified.failure, () => named?.has(meta.fileId) === true)) yield* orOn(Effect.fail(verified.failure), onDamage)
         continue
       }
       logBytes += sealed.lengthBytes

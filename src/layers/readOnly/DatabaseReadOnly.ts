@@ -1,6 +1,5 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
 import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
@@ -8,7 +7,6 @@ import {
   DatabaseClosed,
   DatabaseReadOnly,
   fromReadFailure,
-  HistoryGone,
   InvalidKeyspaceName,
   InvalidOptions,
   KeyspaceDropped,
@@ -18,21 +16,28 @@ import {
   PathIsFile,
   TooManySnapshots
 } from "../../domain/errors.ts"
+import type { KeyspaceSettings } from "../../domain/keys/catalogRows.ts"
+import { fileName } from "../../domain/manifest/fileNames.ts"
+import { IoFailure } from "../../domain/failures.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
-import { keyspaceHistoryMs } from "../../domain/options/keyspaceOptions.ts"
-import { Database, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
+import { isConfiguredAs, keyspaceSettings } from "../../domain/options/keyspaceOptions.ts"
+import { Database, type DatabaseShape, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
 import type { TransactionStats } from "../../services/Transaction.ts"
 import { Disk } from "../../services/Disk.ts"
 import { EngineClock } from "../../services/EngineClock.ts"
 import { EngineOptions } from "../../services/EngineOptions.ts"
+import { Entropy } from "../../services/Entropy.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { Version } from "../../services/Tables.ts"
 import * as CatalogLayer from "../Catalog.ts"
-import { checkMoment, historyError, momentOf, oldestOf, resolveMoment } from "../history/moment.ts"
+import { checkMoment, historyError, momentOf, oldestOf, resolveMoment, retentionOf } from "../history/moment.ts"
 import { makeVersions } from "../history/makeVersions.ts"
 import { pastSnapshot } from "../history/pastSnapshot.ts"
-import { keyspaceNameBytes } from "../keyspaceNames.ts"
+import { keyspaceInfo, keyspaceNameBytes } from "../keyspaceNames.ts"
+import { isCheckpointPath, noCheckpointPath } from "../maintenance/checkpoint.ts"
+import { checkpointAsReader } from "../maintenance/checkpointAsReader.ts"
+import { verifyAll } from "../maintenance/verifyAll.ts"
 import { verifyAsReader } from "../maintenance/verifyVersion.ts"
 import { makeReads, type ReadParts, readError, type ReadTarget } from "../reading/makeReads.ts"
 import { PointReader } from "../reading/PointReader.ts"
@@ -41,6 +46,7 @@ import { openError } from "../Recovery.ts"
 import { SnapshotLeases } from "../SnapshotLeases.ts"
 import { makeTables } from "../Tables.ts"
 import { readMarks, timeOf } from "../Timeline.ts"
+import { makeReaderFeed } from "./makeReaderFeed.ts"
 import { NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
 
 const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
@@ -64,6 +70,7 @@ const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
+  const entropy = yield* Entropy
   const directory = options.path
   const startedMs = clock.monotonicMs()
 
@@ -104,7 +111,7 @@ const make = Effect.gen(function* () {
     clock.raise(state.engineTimeMs)
     const view: View = { memtables, version, sequence, timeMs: 0 }
     return {
-      catalog: CatalogLayer.make(directory, CatalogLayer.readRows(tables, view)),
+      catalog: CatalogLayer.make(directory, CatalogLayer.readRows(tables, view), options.retention),
       marks: readMarks(directory, tables, view),
       readMs: clock.nowMs()
     }
@@ -249,11 +256,53 @@ const make = Effect.gen(function* () {
 
   const histories = makeVersions({
     reads: parts,
-    catalog: { exists: (id) => projections.catalog.exists(id) },
-    retention: { historyFrom: () => opened.state.historyFrom },
+    catalog: {
+      exists: (id) => projections.catalog.exists(id),
+      // What the writer was opened with is not known here: where nothing else says it, by what its jobs have left.
+      historyVersions: (id) =>
+        projections.catalog.settings(id).historyMs === undefined && options.retention.historyVersions === undefined
+          ? (opened.state.keptVersions.get(id)?.at(-1)?.count ?? 0)
+          : projections.catalog.historyVersions(id)
+    },
+    retention: { historyFrom: () => opened.state.historyFrom, keptVersions: () => opened.state.keptVersions },
     transactions: { snapshot: (onEnd) => leases.open(opened.sequence, onEnd) },
     checkOpen,
     viewOf: () => ({ memtables: opened.memtables, version: tables.current(), sequence: opened.sequence, timeMs: 0 })
+  })
+
+  /** The present as it is now, whatever is refreshed while it is read: a watcher's first look. */
+  const still = (keyspace: number, name: string): ReadTarget => {
+    const target = latest(keyspace, name)
+    const version = tables.current()
+    const view: View = { memtables: opened.memtables, version, sequence: opened.sequence, timeMs: clock.nowMs() }
+    return {
+      ...target,
+      view: () => view,
+      lease: (onEnd, brief) => {
+        const lease = leases.open(
+          view.sequence,
+          () => {
+            tables.unpin(version)
+            onEnd()
+          },
+          brief
+        )
+        tables.pin()
+        return lease
+      }
+    }
+  }
+
+  const feed = makeReaderFeed({
+    reads: parts,
+    disk,
+    directory,
+    heldBytesMax: options.retention.cursorBytes,
+    state: () => opened.state,
+    sequence: () => opened.sequence,
+    catalog: () => projections.catalog,
+    checkOpen,
+    latest: still
   })
 
   const operationsOf = (keyspace: number, name: string): Operations => {
@@ -267,7 +316,7 @@ const make = Effect.gen(function* () {
       snapshot: snapshotOf(keyspace, name),
       at: atOf(keyspace, name),
       history: histories(keyspace, name),
-      watch: () => Stream.fail(new HistoryGone({ sequence: opened.sequence + 1, oldestSequence: opened.sequence + 1 }))
+      watch: feed.watch(keyspace, name)
     }
   }
 
@@ -281,24 +330,39 @@ const make = Effect.gen(function* () {
       for (const ref of table.valueRefs) liveBytes += ref.bytes
     }
     for (const file of state.valueFiles.values()) valueBytes += file.fileBytes
-    const logBytes = opened.replayedBytes
+    // As the files lie there now: the writer may have gone on, and a name may be gone.
+    const sizeOf = (name: string) => {
+      try {
+        return disk.sync.stat(`${directory}/${name}`)?.sizeBytes ?? 0
+      } catch (cause) {
+        if (cause instanceof IoFailure) return 0
+        throw cause
+      }
+    }
+    let logBytes = 0
+    for (const fileId of state.segments.keys()) logBytes += sizeOf(fileName("log", fileId))
+    const manifestBytes = sizeOf(fileName("manifest", opened.manifestId))
     const open = leases.stats()
     return {
       path: directory,
       visibleSequence: opened.sequence,
       durableSequence: opened.sequence,
       flushedSequence: state.flushedThrough.sequence,
-      levels: tables
-        .current()
-        .levels.map((level, index) => ({ level: index, tables: level.length, bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0) })),
+      levels: tables.current().levels.map((level, index) => ({
+        level: index,
+        tables: level.length,
+        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0),
+        entries: level.reduce((sum, slot) => sum + slot.meta.entryCount, 0)
+      })),
       disk: {
         tables: tableBytes,
         valueFiles: valueBytes,
         valueFilesLive: liveBytes,
         log: logBytes,
-        manifest: 0,
-        total: tableBytes + valueBytes + logBytes
+        manifest: manifestBytes,
+        total: tableBytes + valueBytes + logBytes + manifestBytes
       },
+      retention: retentionOf(state),
       memtables: {
         active: 1,
         frozen: opened.memtables.length - 1,
@@ -325,6 +389,8 @@ const make = Effect.gen(function* () {
   }
   const openMs = clock.monotonicMs() - startedMs
 
+  // Before the one that closes, and so after it: streams that end find the database closed.
+  yield* feed.start
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true
@@ -336,10 +402,10 @@ const make = Effect.gen(function* () {
     ...operationsOf(defaultKeyspace, "default"),
     keyspace: (name, given) =>
       Effect.suspend((): Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | InvalidOptions | DatabaseReadOnly> => {
-        let historyMs: number | undefined
+        let wanted: KeyspaceSettings
         try {
           keyspaceNameBytes(name)
-          historyMs = keyspaceHistoryMs(given)
+          wanted = keyspaceSettings(given)
         } catch (cause) {
           if (cause instanceof InvalidKeyspaceName || cause instanceof InvalidOptions) return Effect.fail(cause)
           throw cause
@@ -348,27 +414,22 @@ const make = Effect.gen(function* () {
         const id = catalog.idOf(name)
         if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
         // With other options it would be configured anew.
-        if (historyMs !== undefined && historyMs !== catalog.ownHistoryMs(id)) return refused
+        if (!isConfiguredAs(catalog.settings(id), wanted)) return refused
         const keyspace: Keyspace = { name, ...operationsOf(id, name) }
         return Effect.succeed(keyspace)
       }),
     transaction: () => refused,
     begin: () => refused,
-    changes: (wanted) => Stream.fail(new HistoryGone({ sequence: wanted?.from ?? opened.sequence + 1, oldestSequence: opened.sequence + 1 })),
+    changes: feed.changes,
     createCursor: () => refused,
     advanceCursor: () => refused,
     dropCursor: () => refused,
-    cursors: Effect.succeed([]),
+    cursors: feed.cursors,
     dropKeyspace: () => refused,
     keyspaces: attemptRead(() => {
       checkOpen()
-      return projections.catalog.names().map(({ id, name }) => ({
-        name,
-        tableBytes: [...opened.state.tables.values()].reduce(
-          (sum, table) => (table.smallest.keyspace === id && table.largest.keyspace === id ? sum + table.fileBytes : sum),
-          0
-        )
-      }))
+      const { catalog } = projections
+      return catalog.names().map(({ id, name }) => keyspaceInfo(name, id, opened.state, catalog.settings(id)))
     }),
     health: Effect.sync(() =>
       closed ? { state: "stopping" as const, reasons: [] } : { state: "readOnly" as const, reasons: ["opened with readOnly: true"] }
@@ -385,11 +446,21 @@ const make = Effect.gen(function* () {
     }),
     flush: refused,
     compact: () => refused,
-    checkpoint: () => refused,
+    checkpoint: (path) =>
+      Effect.suspend((): ReturnType<DatabaseShape["checkpoint"]> => {
+        if (closed) return Effect.fail(new DatabaseClosed({ path: directory }))
+        if (!isCheckpointPath(path)) return Effect.fail(noCheckpointPath())
+        return checkpointAsReader({ disk, entropy, directory, memtableBytes: options.memtableBytes }, path)
+      }),
     verify: Effect.mapError(verifyAsReader({ disk, directory, memtableBytes: options.memtableBytes }), fromReadFailure),
+    verifyAll: (workOptions) =>
+      Effect.mapError(
+        verifyAll(workOptions, (watch) => verifyAsReader({ disk, directory, memtableBytes: options.memtableBytes }, watch)),
+        fromReadFailure
+      ),
     stats: Effect.sync(stats)
   })
 })
 
 /** Beside a live writer, or alone: takes no lock and writes nothing. May show transactions that the writer has logged and not acknowledged yet. */
-export const layer: Layer.Layer<Database, OpenError, Disk | EngineOptions | EngineClock> = Layer.effect(Database, make)
+export const layer: Layer.Layer<Database, OpenError, Disk | EngineOptions | EngineClock | Entropy> = Layer.effect(Database, make)

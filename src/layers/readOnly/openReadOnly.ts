@@ -13,6 +13,8 @@ export interface ReadOnlyState {
   /** Newest first. */
   readonly memtables: ReadonlyArray<Memtable>
   readonly sequence: number
+  /** Of the log: the segments with something that is not in tables, oldest first, each as far as it belongs to this moment. */
+  readonly segments: ReadonlyArray<{ readonly fileId: number; readonly lengthBytes: number }>
   readonly replayedTransactions: number
   readonly replayedBytes: number
 }
@@ -52,6 +54,7 @@ export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: n
         manifestId: content.fileId,
         memtables: replay.memtables(),
         sequence: Math.max(sequence, replay.lastSequence),
+        segments: log.segments.map(({ meta, scan }) => ({ fileId: meta.fileId, lengthBytes: scan.endOffset })),
         replayedTransactions: replay.transactions,
         replayedBytes: replay.bytes
       }

@@ -19,6 +19,7 @@ const mayHold = (slot: TableSlot, keyspace: number, lower: Uint8Array | undefine
   return !(lower !== undefined && largest.keyspace === keyspace && compareBytes(largest.key, lower) < 0)
 }
 
+const noBytes = new Uint8Array(0)
 const keptBlocks = 16
 /** Blocks read together at most. */
 const runBlocksMax = 32
@@ -40,6 +41,7 @@ export class RangeReader {
   /** Per table, the blocks read last. */
   private readonly runs = new Map<number, { readonly first: number; readonly blocks: ReadonlyArray<Uint8Array> }>()
   private readonly reverse: boolean
+  private readonly keysOnly: boolean
   private readonly tables: Tables["Service"]
   private readonly slots: Map<number, TableSlot>
   private readonly cursor: VisibleCursor
@@ -48,6 +50,7 @@ export class RangeReader {
     this.tables = tables
     this.slots = new Map()
     this.reverse = bounds.reverse
+    this.keysOnly = bounds.keysOnly === true
     const children: Array<EntryCursor> = []
     const tombstones: Array<FragmentedTombstones> = []
     for (const memtable of view.memtables) {
@@ -102,12 +105,14 @@ export class RangeReader {
     return this.cursor.expiresAt
   }
 
+  /** Whether the value has to be read from a value file. */
   get isPointer(): boolean {
-    return this.cursor.isPointer
+    return this.cursor.isPointer && !this.keysOnly
   }
 
-  /** The current value, copied; one that stands in a value file is read from there. Throws. */
+  /** The current value, copied; one that stands in a value file is read from there. Empty where only keys are wanted. Throws. */
   value(slab: Slab): Uint8Array {
+    if (this.keysOnly) return noBytes
     const { cursor } = this
     if (cursor.isPointer) return this.tables.readValue(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
     return slab.copy(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)

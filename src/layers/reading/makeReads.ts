@@ -19,10 +19,11 @@ import type { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
-import type { Entry, Key, Reads, ScanRange, UnsafeReads } from "../../services/Database.ts"
+import type { Entry, Key, Reads, ScanOptions, ScanRange, UnsafeReads } from "../../services/Database.ts"
 import type { Tables } from "../../services/Tables.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
+import { estimateRange } from "./estimateRange.ts"
 import type { PointReader } from "./PointReader.ts"
 import { PointState } from "./PointReader.ts"
 import { RangeReader } from "./RangeReader.ts"
@@ -54,6 +55,8 @@ export interface ReadTarget {
 /** Entries of the first chunk of a scan, and of the following ones. */
 const firstChunk = 32
 const laterChunks = 256
+/** A chunk ends with the entry that brings its values to this: 256 large values at once would fill the memory. */
+const chunkBytes = 1024 * 1024
 /** Value-cache entries that expire are never served from there: the engine's time is not asked on a hit. */
 const never = Infinity
 
@@ -215,7 +218,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
   }
   const makeReader = (view: View, bounds: KeyBounds) => new RangeReader(tables, view, keyspace, bounds)
 
-  const scan = (range?: ScanRange): Stream.Stream<Entry, ScanError> =>
+  const scan = (range?: ScanRange, options?: ScanOptions): Stream.Stream<Entry, ScanError> =>
     // Uninterruptible until the lease has its finalizer; the pulls it returns are not.
     Stream.scoped(
       Stream.fromPull(
@@ -230,13 +233,22 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
               return Effect.succeed(Effect.fail(error))
             }
             const { lease, reader } = opened
+            const withExpiry = options?.expiry === true
             let size = firstChunk
+            let bytes = 0
             let finished = false
 
             const bring = Effect.suspend(() => {
               const { need, slot } = reader.pending!
               return Effect.mapError(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()), readError)
             })
+
+            /** Whether the chunk is full with this entry, the reader's current one. */
+            const add = (entries: Array<Entry>, key: Uint8Array, value: Uint8Array): boolean => {
+              entries.push(withExpiry && reader.expiresAt !== 0 ? { key, value, expiresAt: reader.expiresAt } : { key, value })
+              bytes += value.length
+              return entries.length >= size || bytes >= chunkBytes
+            }
 
             const fill = (
               entries: Array<Entry>,
@@ -254,13 +266,11 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
                   if (state === "pending") break
                   const key = reader.key(slab)
                   if (reader.isPointer && !mayBlock) {
-                    return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) => {
-                      entries.push({ key, value })
-                      return entries.length >= size ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
-                    })
+                    return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) =>
+                      add(entries, key, value) ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
+                    )
                   }
-                  entries.push({ key, value: reader.value(slab) })
-                  if (entries.length >= size) break
+                  if (add(entries, key, reader.value(slab))) break
                   state = reader.advance(mayBlock)
                 }
               } catch (cause) {
@@ -274,6 +284,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
             const pull = Effect.suspend(() => {
               if (finished) return Cause.done()
               const mayBlock = tables.readsAreFast()
+              bytes = 0
               const pulled =
                 reader.pending !== undefined
                   ? Effect.flatMap(bring, (block) => fill([], () => reader.supply(block, mayBlock), mayBlock))
@@ -289,6 +300,16 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
         )
       )
     )
+
+  const estimate: Reads["estimate"] = (range) =>
+    Effect.suspend(() => {
+      try {
+        target.check()
+        return Effect.succeed(estimateRange(tables, target.view(), keyspace, keyBounds(range)))
+      } catch (cause) {
+        return Effect.fail(cause instanceof InvalidRange ? cause : readError(cause))
+      }
+    })
 
   const nonEmpty = (entries: Array<Entry>) => entries as [Entry, ...Array<Entry>]
 
@@ -352,7 +373,8 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
           (found) => found[0]!
         )
       ),
-      scan
+      scan,
+      estimate
     },
     unsafe: {
       get: guarded(getInline),

@@ -38,7 +38,7 @@ export class CommitMoment implements CommitHead {
     this.tables = tables
   }
 
-  value(keyspace: number, hash: number, key: Uint8Array, start: number, end: number): Uint8Array | undefined {
+  value(keyspace: number, hash: number, key: Uint8Array, start: number, end: number, evenExpired = false): Uint8Array | undefined {
     for (const memtable of this.memtables.all()) {
       const tombstone = memtable.coveringTombstone(keyspace, key, start, end, sequenceMax)
       const entry = memtable.find(keyspace, hash, key, start, end, sequenceMax)
@@ -48,12 +48,12 @@ export class CommitMoment implements CommitHead {
         continue
       }
       if (memtable.kindOf(entry) !== Kind.put || memtable.sequenceOf(entry) < tombstone) return undefined
-      if (this.isOver(memtable.expiresAtOf(entry))) return undefined
+      if (!evenExpired && this.isOver(memtable.expiresAtOf(entry))) return undefined
       return memtable.bytes.subarray(memtable.valueStartOf(entry), memtable.valueEndOf(entry))
     }
     if (this.tables.current().levels.every((level) => level.length === 0)) return undefined
     const found = this.readAhead(keyspace, hash, key, start, end)
-    if (found !== undefined) return this.isOver(found.expiresAt) ? undefined : found.value
+    if (found !== undefined) return !evenExpired && this.isOver(found.expiresAt) ? undefined : found.value
     const wanted: WantedPoint = { keyspace, hash, key: Uint8Array.from(key.subarray(start, end)) }
     if (this.wanted === undefined) throw new NotAtHand(keyspace, wanted.key)
     this.wanted.push(wanted)

@@ -56,8 +56,8 @@ export class TransactionScan {
     tx.scanBegan(this)
     try {
       const view = { memtables: tx.memtables, version: this.pinned, sequence: tx.sequence, timeMs: tx.timeMs }
-      // Own deletes and puts decide how many entries of the snapshot a limit takes.
-      this.reader = new RangeReader(reads.tables, view, keyspaceId, { ...bounds, limit: Infinity })
+      // Own deletes and puts decide how many entries of the snapshot a limit takes, and own operations may need the values of the snapshot.
+      this.reader = new RangeReader(reads.tables, view, keyspaceId, { lower, upper, reverse, limit: Infinity })
     } catch (cause) {
       this.end()
       throw cause
@@ -111,6 +111,10 @@ export class TransactionScan {
         this.walked?.advance(hidden)
         continue
       }
+      if (this.bounds.keysOnly === true) {
+        this.noteExpiry()
+        return this.yield(this.leave(), noBytes)
+      }
       if (this.needsPool(mayBlock)) return "pending"
       const value = this.snapshotValue()
       return this.yield(this.leave(), value)
@@ -149,9 +153,13 @@ export class TransactionScan {
     return !mayBlock && this.reader.isPointer && this.broughtValue === undefined
   }
 
-  private snapshotValue(): Uint8Array {
+  private noteExpiry(): void {
     if (this.walked !== undefined && this.reader.expiresAt !== 0)
       this.tx.readSet().noteExpiry(this.reader.expiresAt, this.keyspaceId, this.snapshotKey)
+  }
+
+  private snapshotValue(): Uint8Array {
+    this.noteExpiry()
     return this.broughtValue ?? this.reader.value(this.tx.shared.reads.slab)
   }
 
@@ -171,7 +179,7 @@ export class TransactionScan {
 
   private yield(key: Uint8Array, value: Uint8Array): "entry" {
     this.key = key
-    this.value = value
+    this.value = this.bounds.keysOnly === true ? noBytes : value
     this.left--
     // A key of its own, too: that the snapshot has nothing before it was read.
     this.walked?.advance(key)

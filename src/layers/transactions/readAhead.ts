@@ -3,6 +3,7 @@ import type { Batch } from "../../domain/batch/Batch.ts"
 import type { NotAtHand } from "../../domain/batch/CommitHead.ts"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import type { FileReadError } from "../../domain/errors.ts"
+import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../../domain/keys/keyspaceSeed.ts"
 import type { Memtables } from "../../services/Memtables.ts"
@@ -17,11 +18,32 @@ export type ReadAheadValues = ReadonlyMap<number, ReadonlyArray<Prefetched>>
 
 export interface ReadAheadParts {
   readonly batch: Batch
+  /** Once so much has been read ahead the turn is tried with it: it may be too much as it is. */
+  readonly batchBytesMax: number
+  /** Fills the batch for the request as its turn does. */
+  readonly fill: (request: Filling) => void
   readonly head: CommitMoment
   readonly hashSeed: number
   readonly memtables: Memtables["Service"]
   readonly tables: Tables["Service"]
   readonly wal: Wal["Service"]
+}
+
+/** What of a request fills the batch. */
+export interface Filling {
+  readonly fill: (batch: Batch, head: CommitMoment) => void
+}
+
+/** Each key once: an atomic operation may look for the value that it then replaces. */
+const distinct = (wanted: ReadonlyArray<WantedPoint>): ReadonlyArray<WantedPoint> => {
+  const byHash = new Map<number, Array<WantedPoint>>()
+  return wanted.filter((one) => {
+    const same = byHash.get(one.hash)
+    if (same === undefined) byHash.set(one.hash, [one])
+    else if (same.some(({ key, keyspace }) => keyspace === one.keyspace && compareBytes(key, one.key) === 0)) return false
+    else same.push(one)
+    return true
+  })
 }
 
 /** The prefetched values of a request with some more. */
@@ -32,29 +54,30 @@ const withMore = (known: ReadAheadValues | undefined, more: ReadonlyArray<Prefet
 }
 
 /** What a commit turn does that was given up for want of a value: no table is read in the turn itself. */
-export const makeReadAhead = ({ batch, hashSeed, head, memtables, tables, wal }: ReadAheadParts) => {
+export const makeReadAhead = ({ batch, batchBytesMax, fill, hashSeed, head, memtables, tables, wal }: ReadAheadParts) => {
   const point = new PointReader(tables)
 
   /** All that a request would have to read, as far as that can be told without those values. In the turn that `first` was thrown in. */
-  const wantedBy = (request: { readonly fill: (batch: Batch, head: CommitMoment) => void }, first: NotAtHand): ReadonlyArray<WantedPoint> => {
+  const wantedBy = (request: Filling, first: NotAtHand): ReadonlyArray<WantedPoint> => {
     const wanted: Array<WantedPoint> = []
     head.wanted = wanted
     batch.reset()
     try {
-      request.fill(batch, head)
+      fill(request)
     } catch {
       // What was made of values that are not there says nothing; the next attempt tells.
     } finally {
       head.wanted = undefined
     }
-    if (wanted.length > 0) return wanted
+    if (wanted.length > 0) return distinct(wanted)
     const { key, keyspace } = first
     return [{ keyspace, hash: keyHash(keyspaceSeed(hashSeed, keyspace), key, 0, key.length), key }]
   }
 
   const readInline = ({ hash, key, keyspace }: WantedPoint): Prefetched => {
     const sequence = head.sequence - 1
-    const view = { memtables: memtables.all(), version: tables.current(), sequence, timeMs: head.commitTimeMs }
+    // What expires is kept with its time, and judged at the turn.
+    const view = { memtables: memtables.all(), version: tables.current(), sequence, timeMs: -Infinity }
     const state = point.lookup(view, keyspace, hash, key, 0, key.length, true, undefined)
     const value =
       state === PointState.missing
@@ -66,7 +89,16 @@ export const makeReadAhead = ({ batch, hashSeed, head, memtables, tables, wal }:
   }
 
   /** At once, as of the head, in the step in which the turn was given up. Throws what reading throws. */
-  const inline = (wanted: ReadonlyArray<WantedPoint>, known: ReadAheadValues | undefined): ReadAheadValues => withMore(known, wanted.map(readInline))
+  const inline = (wanted: ReadonlyArray<WantedPoint>, known: ReadAheadValues | undefined): ReadAheadValues => {
+    const more: Array<Prefetched> = []
+    let bytes = 0
+    for (let i = 0; i < wanted.length && bytes <= batchBytesMax; i++) {
+      const found = readInline(wanted[i]!)
+      bytes += found.value?.length ?? 0
+      more.push(found)
+    }
+    return withMore(known, more)
+  }
 
   /**
    * Through the pool, as of the visible sequence. Nothing that is read from goes away meanwhile, and of that sequence validation keeps all that follows until the request is
@@ -81,23 +113,20 @@ export const makeReadAhead = ({ batch, hashSeed, head, memtables, tables, wal }:
       Effect.sync(() => {
         const sequence = wal.visibleSequence()
         memtables.beginValidation(sequence)
-        // What expires is kept with its time, and judged at the turn.
         return { release: memtables.hold(), view: { memtables: memtables.all(), version: tables.pin(), sequence, timeMs: -Infinity } }
       }),
       ({ view }) =>
-        Effect.flatMap(
-          Effect.forEach(wanted, ({ hash, key, keyspace }) =>
-            Effect.map(findPooled(tables, point, view, keyspace, hash, key), ({ expiresAt, value }): Prefetched => ({
-              keyspace,
-              hash,
-              key,
-              sequence: view.sequence,
-              value,
-              expiresAt
-            }))
-          ),
-          (more) => use(withMore(known, more))
-        ),
+        Effect.gen(function* () {
+          const more: Array<Prefetched> = []
+          let bytes = 0
+          for (let i = 0; i < wanted.length && bytes <= batchBytesMax; i++) {
+            const { hash, key, keyspace } = wanted[i]!
+            const { expiresAt, value } = yield* findPooled(tables, point, view, keyspace, hash, key)
+            bytes += value?.length ?? 0
+            more.push({ keyspace, hash, key, sequence: view.sequence, value, expiresAt })
+          }
+          return yield* use(withMore(known, more))
+        }),
       ({ release, view }) =>
         Effect.sync(() => {
           tables.unpin(view.version)

@@ -17,6 +17,7 @@ export type { PlainTransaction, PlainTransactionHandle, PlainTransactionOptions,
 export { Database } from "../../services/Database.ts"
 export type {
   AtomicOperation,
+  DamageReport,
   DatabaseShape,
   DatabaseStats,
   Entry,
@@ -30,7 +31,9 @@ export type {
   LevelStats,
   Operations,
   PutOptions,
+  RangeEstimate,
   Reads,
+  ScanOptions,
   ScanRange,
   Snapshot,
   UnsafeReads,
@@ -54,6 +57,8 @@ export type {
 } from "../../services/Transaction.ts"
 export type { Change, ChangeOperation, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
 export type { HistoryOptions, PastSnapshot, Version } from "../../services/History.ts"
+export type { WorkOptions, WorkProgress } from "../../services/WorkProgress.ts"
+export type { HistoryOption } from "../../domain/options/historyOption.ts"
 export type { Compression, ConfigOf, Durability, MemoryOptions, Options, Retention } from "../../domain/options/Options.ts"
 
 export {

@@ -12,6 +12,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import type { OpenError } from "../../domain/errors.ts"
 import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
 import {
+  type DamageReport,
   Database,
   type DatabaseStats,
   type Health,
@@ -19,6 +20,7 @@ import {
   type KeyspaceInfo,
   type KeyspaceOptions,
   type PutOptions,
+  type RangeEstimate,
   type ScanRange,
   type Value,
   type VerifyReport,
@@ -28,6 +30,7 @@ import {
 } from "../../services/Database.ts"
 import type { HistoryOptions, Version } from "../../services/History.ts"
 import type { BeginOptions } from "../../services/Transaction.ts"
+import type { WorkOptions } from "../../services/WorkProgress.ts"
 import { beginPlain } from "./beginPlain.ts"
 import { PlainHost } from "./PlainHost.ts"
 import { type PlainIterator, plainIterator } from "./PlainIterator.ts"
@@ -49,6 +52,8 @@ export interface PlainAsyncReads {
    * **Gotchas** What it returns is walked once: call it again to walk again.
    */
   readonly entries: (range?: ScanRange) => PlainIterator<[Uint8Array, Uint8Array]>
+  /** How many entries the range holds and what they take, about, without reading them: `Reads.estimate` of the Effect API says how good it is. */
+  readonly estimate: (range?: ScanRange) => Promise<RangeEstimate>
 }
 
 /** Synchronous twins for hot loops: they block the event loop while a cold block is read. */
@@ -123,11 +128,13 @@ export interface PlainDatabase extends PlainOperations {
   /** Writes the memtables to tables. */
   readonly flush: () => Promise<void>
   /** Rewrites the range (default: all of it) down to its lowest level. */
-  readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }) => Promise<void>
+  readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }, options?: WorkOptions) => Promise<void>
   /** A consistent copy in a new directory, which must not exist. */
   readonly checkpoint: (path: string) => Promise<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }>
   /** Reads and checks every block of every file. */
   readonly verify: () => Promise<VerifyReport>
+  /** As `verify`, but damage is no failure: it goes on with the next file, and names every damaged one. */
+  readonly verifyAll: (options?: WorkOptions) => Promise<DamageReport>
   readonly stats: () => DatabaseStats
   readonly health: () => Health
   /** Read-only databases: moves forward to what the writer has logged since. */
@@ -172,9 +179,10 @@ export const openPlain = async (layer: Layer.Layer<Database, OpenError>): Promis
     keyspaces: () => host.run(() => db.keyspaces),
     dropKeyspace: (name) => host.run(() => db.dropKeyspace(name)),
     flush: () => host.run(() => db.flush),
-    compact: (range) => host.run(() => db.compact(range)),
+    compact: (range, options) => host.run(() => db.compact(range, options)),
     checkpoint: (path) => host.run(() => db.checkpoint(path)),
     verify: () => host.run(() => db.verify),
+    verifyAll: (options) => host.run(() => db.verifyAll(options)),
     stats: () => host.runSync(db.stats),
     health: () => host.runSync(db.health),
     refresh: () => host.run(() => db.refresh),

@@ -13,7 +13,8 @@ const asyncReads = (host: PlainHost, reads: Reads): PlainAsyncReads => ({
   getText: (key) => host.run(() => reads.getText(key)),
   getMany: (keys) => host.run(() => reads.getMany(keys)),
   has: (key) => host.run(() => reads.has(key)),
-  entries: (range) => plainEntries(host, reads.scan(range))
+  entries: (range) => plainEntries(host, reads.scan(range)),
+  estimate: (range) => host.run(() => reads.estimate(range))
 })
 
 const syncReads = (host: PlainHost, unsafe: UnsafeReads): PlainSyncReads => ({

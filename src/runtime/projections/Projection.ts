@@ -261,8 +261,8 @@ export const snapshot = Effect.fnUntraced(function* (
   const whole = yield* db.snapshot
   const serving = yield* servingIn(whole, name)
   if (serving === undefined) return yield* new ProjectionNotFound({ name })
-  const { get, getText, getMany, has, scan } = yield* whole.keyspace(serving.target)
-  return { get, getText, getMany, has, scan, position: serving.next - 1, sequence: whole.sequence }
+  const reads = yield* whole.keyspace(serving.target)
+  return { ...reads, position: serving.next - 1, sequence: whole.sequence }
 })
 
 /** The keyspace that serves the projection now. Once a rebuilt one has taken its place its reads fail with `KeyspaceDropped`: ask again then. Only `apply` may write to it. */

@@ -19,6 +19,7 @@ const rule = (snapshots: ReadonlyArray<number>, facts: Partial<KeyFacts> = {}, h
     {
       isAtBottom: () => false,
       newestCover: () => 0,
+      covers: () => [],
       oldestKeptCover: () => Infinity,
       ...facts
     },
@@ -145,6 +146,7 @@ describe("VersionRule", () => {
         {
           isAtBottom: (...key) => sweep.isAtBottom(...key),
           newestCover: (...key) => carry.newestCover(...key),
+          covers: (...key) => carry.covers(...key),
           oldestKeptCover: (...key) => carry.oldestKeptCover(...key)
         },
         carry.hasAny

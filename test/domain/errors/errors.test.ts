@@ -31,6 +31,10 @@ describe("messages say what happened and what to do", () => {
     [new errors.InvalidBatch({ detail: "odd." }), ["The batch is invalid: odd.", "Nothing was written"]],
     [new errors.InvalidBatch({ index: 4, detail: "odd." }), ["Operation 4 of the batch"]],
     [new errors.BatchTooLarge({ bytes: 9, bytesMax: 8 }), ["9 bytes", "limit of 8", "split"]],
+    [
+      new errors.BatchTooLarge({ bytes: 9, bytesMax: 8, beforeImageBytes: 5 }),
+      ["9 bytes", "5 of them values that it replaces", "limit of 8", "split"]
+    ],
     [new errors.InvalidKeyspaceName({ name: "a/b", detail: "no slashes." }), ['"a/b"', "no slashes."]],
     [new errors.KeyspaceNotFound({ name: "orders" }), ['"orders"', "keyspace(name)"]],
     [new errors.KeyspaceDropped({ name: "orders" }), ['"orders" was dropped', "Open it again"]],

@@ -45,11 +45,45 @@ describe("catalog rows", () => {
       [],
       [0, 0, 0],
       [0, 0, 0, 16, 1],
-      [0, 0, 0, 16, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+      [0, 0, 0, 16, 9, 0, 0, 0, 0, 0, 0, 0, 0],
       [0, 0, 0, 16, 1, 255, 255, 255, 255, 255, 255, 255, 254]
     ]) {
       expect(decodeKeyspaceRow(new Uint8Array(value))).toBeUndefined()
     }
+  })
+
+  it("keep how many versions of a key a keyspace keeps, instead of a time", () => {
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: 0, historyVersions: 3 })]).toEqual([0, 0, 0, 16, 3, 0, 0, 0, 3])
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: 0, historyVersions: 3, beforeImages: true })]).toEqual([0, 0, 0, 16, 2, 1, 3, 0, 0, 0, 3])
+    for (const historyVersions of [1, 258, 1_000_000]) {
+      const row = { id: 17, historyMs: 0, historyVersions, beforeImages: undefined }
+      expect(decodeKeyspaceRow(encodeKeyspaceRow(row))).toEqual(row)
+    }
+    for (const value of [
+      [0, 0, 0, 16, 3, 0, 0, 3],
+      [0, 0, 0, 16, 3, 0, 0, 0, 0],
+      [0, 0, 0, 16, 3, 0, 0x0f, 0x42, 0x41],
+      [0, 0, 0, 16, 1, 0, 0, 0, 0, 0, 0, 0, 1, 3, 0, 0, 0, 3]
+    ]) {
+      expect(decodeKeyspaceRow(new Uint8Array(value))).toBeUndefined()
+    }
+  })
+
+  it("keep whether a keyspace has before-images behind that, and nothing where it does not say", () => {
+    expect([...encodeKeyspaceRow({ id: 16, beforeImages: true })]).toEqual([0, 0, 0, 16, 2, 1])
+    expect([...encodeKeyspaceRow({ id: 16, beforeImages: false })]).toEqual([0, 0, 0, 16, 2, 0])
+    expect([...encodeKeyspaceRow({ id: 16, historyMs: 1, beforeImages: true })]).toEqual([0, 0, 0, 16, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1])
+    for (const historyMs of [undefined, 0, Infinity])
+      for (const beforeImages of [undefined, false, true])
+        expect(decodeKeyspaceRow(encodeKeyspaceRow({ id: 16, historyMs, beforeImages }))).toEqual({ id: 16, historyMs, beforeImages })
+    for (const value of [
+      [0, 0, 0, 16, 2],
+      [0, 0, 0, 16, 2, 2],
+      [0, 0, 0, 16, 2, 1, 0],
+      [0, 0, 0, 16, 2, 1, 2, 1],
+      [0, 0, 0, 16, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    ])
+      expect(decodeKeyspaceRow(new Uint8Array(value))).toBeUndefined()
   })
 
   it("mark a second by t and its number, and say whether marks end there", () => {

@@ -51,7 +51,8 @@ const arbitraryEdit: fc.Arbitrary<ManifestEdit> = fc.record(
     removeValueFiles: some(id),
     addValueFiles: some(fc.record({ fileId: id, fileBytes: number, valueBytes: number })),
     dropKeyspaces: some(keyspaceSequence),
-    forgetKeyspaces: some(u32)
+    forgetKeyspaces: some(u32),
+    keepVersions: some(fc.record({ keyspace: u32, sequence: number, count: number }))
   },
   { requiredKeys: [] }
 )
@@ -89,7 +90,7 @@ describe("the codec of edits", () => {
         .raw(encodeEdit({ engineTimeMs: 5 }))
         .varint(tag)
         .lengthPrefixed(text("later")).bytes
-    expect(damageOf(() => decode(withTag(34))).reason).toBe("UnsupportedVersion")
+    expect(damageOf(() => decode(withTag(36))).reason).toBe("UnsupportedVersion")
     expect(decode(withTag(33))).toEqual({ engineTimeMs: 5 })
   })
 
@@ -126,7 +127,8 @@ const full: ManifestState = applyEdit(fresh, {
   sealSegments: [seal7],
   addTables: [table(9, { valueRefs: [{ fileId: 11, bytes: 5 }] }), table(10, { level: 2 })],
   addValueFiles: [values(11)],
-  dropKeyspaces: [{ keyspace: 16, sequence: 41 }]
+  dropKeyspaces: [{ keyspace: 16, sequence: 41 }],
+  keepVersions: [{ keyspace: 17, sequence: 41, count: 3 }]
 })
 
 describe("applyEdit", () => {

@@ -39,22 +39,23 @@ describe("resolveOptions", () => {
       levelBytesFactor: 10,
       maxTransactions: 10_000,
       snapshotLeaseMs: 600_000,
-      retention: { historyMs: 0, logMs: 0, cursorBytes: 1 << 30 },
+      retention: { historyMs: 0, logMs: 0, cursorBytes: 1 << 30, beforeImages: false },
       validationBytes: 64 << 20
     })
   })
 
   it("takes a retention of its parts, and names every problem of it", () => {
-    expect(resolved({ path: "./d", retention: { history: "2 hours", log: "unlimited" } }).retention).toEqual({
+    expect(resolved({ path: "./d", retention: { history: "2 hours", log: "unlimited", beforeImages: true } }).retention).toEqual({
       historyMs: 7_200_000,
       logMs: Infinity,
-      cursorBytes: 1 << 30
+      cursorBytes: 1 << 30,
+      beforeImages: true
     })
     expect(resolved({ path: "./d", retention: { cursorBytes: 1 << 20, history: undefined } }).retention.cursorBytes).toBe(1 << 20)
     expect(problemsOf({ path: "./d", retention: "1 day" })[0]).toContain("retention must be an object")
-    const problems = problemsOf({ path: "./d", retention: { history: "soon", log: -1, cursorBytes: 5, versions: 3 } })
-    expect(problems).toHaveLength(4)
-    for (const [i, part] of ["retention.history", "retention.log", "retention.cursorBytes", "retention.versions"].entries())
+    const problems = problemsOf({ path: "./d", retention: { history: "soon", log: -1, cursorBytes: 5, versions: 3, beforeImages: "yes" } })
+    expect(problems).toHaveLength(5)
+    for (const [i, part] of ["retention.history", "retention.log", "retention.cursorBytes", "retention.versions", "retention.beforeImages"].entries())
       expect(problems[i]).toContain(part)
   })
 

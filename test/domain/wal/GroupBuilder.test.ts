@@ -28,10 +28,11 @@ const write = (
 ): void => {
   builder.beginTransaction(commitTimeMs, annotation)
   for (const operation of operations) {
-    if (operation.type === "put") builder.put(operation.keyspace, operation.key, operation.value, operation.expiresAt, operation.annotation)
-    else if (operation.type === "delete") builder.delete(operation.keyspace, operation.key, operation.annotation)
+    if (operation.type === "put")
+      builder.put(operation.keyspace, operation.key, operation.value, operation.expiresAt, operation.annotation, operation.before)
+    else if (operation.type === "delete") builder.delete(operation.keyspace, operation.key, operation.annotation, operation.before)
     else if (operation.type === "rangeDelete") builder.rangeDelete(operation.keyspace, operation.start, operation.end)
-    else builder.expire(operation.keyspace, operation.key, operation.expiresAt, operation.version)
+    else builder.expire(operation.keyspace, operation.key, operation.expiresAt, operation.version, operation.before)
   }
   builder.endTransaction()
 }
@@ -39,6 +40,7 @@ const write = (
 const keyspace = fc.integer({ min: 0, max: 0xffff_ffff })
 const bytes = fc.uint8Array({ maxLength: 60 })
 const annotation = fc.option(fc.uint8Array({ minLength: 1, maxLength: 50 }), { nil: undefined })
+const before = fc.oneof(fc.constant(undefined), fc.constant(null), fc.uint8Array({ maxLength: 300 }))
 const operation: fc.Arbitrary<LoggedOperation> = fc.oneof(
   fc.record({
     type: fc.constant("put" as const),
@@ -46,11 +48,12 @@ const operation: fc.Arbitrary<LoggedOperation> = fc.oneof(
     key: bytes,
     value: fc.uint8Array({ maxLength: 300 }),
     expiresAt: fc.oneof(fc.constant(0), fc.maxSafeNat()),
-    annotation
+    annotation,
+    before
   }),
-  fc.record({ type: fc.constant("delete" as const), keyspace, key: bytes, annotation }),
+  fc.record({ type: fc.constant("delete" as const), keyspace, key: bytes, annotation, before }),
   fc.record({ type: fc.constant("rangeDelete" as const), keyspace, start: bytes, end: bytes }),
-  fc.record({ type: fc.constant("expire" as const), keyspace, key: bytes, expiresAt: fc.maxSafeNat(), version: fc.maxSafeNat() })
+  fc.record({ type: fc.constant("expire" as const), keyspace, key: bytes, expiresAt: fc.maxSafeNat(), version: fc.maxSafeNat(), before })
 )
 const transaction = fc.record({
   commitTimeMs: fc.maxSafeNat(),
@@ -79,6 +82,19 @@ describe("GroupBuilder", () => {
       }),
       { seed: 20_261_120 }
     )
+  })
+
+  it("grows for a value that was replaced", () => {
+    const before = new Uint8Array(100_000).fill(7)
+    for (const operation of [
+      { type: "put", keyspace: 1, key: text("a"), value: text("b"), expiresAt: 0, annotation: undefined, before },
+      { type: "delete", keyspace: 1, key: text("a"), annotation: undefined, before },
+      { type: "expire", keyspace: 1, key: text("a"), expiresAt: 5, version: 1, before }
+    ] satisfies ReadonlyArray<LoggedOperation>) {
+      const builder = new GroupBuilder(crc32, 1)
+      write(builder, { annotation: undefined, commitTimeMs: 1, operations: [operation] })
+      expect(decodeTransactions(verified(builder.finish(place).bytes))[0]!.operations).toEqual([operation])
+    }
   })
 
   it("says beforehand what a put takes", () => {
@@ -190,6 +206,11 @@ describe("visitTransactions", () => {
       ["no value", transactionOf(0, 5, 1, 1, 1, 65)],
       ["a value past the end", transactionOf(0, 5, 1, 1, 1, 65, 2, 66)],
       ["a keyspace beyond 2^32 - 1", transactionOf(0, 5, 2, ...tooLarge.subarray(0, 5), 0)],
+      ["a before-image past the end", transactionOf(0, 5, 0x41, 1, 1, 65, 4, 66, 0)],
+      ["the before-image of a delete past the end", transactionOf(0, 5, 0x42, 1, 1, 65, 3, 66)],
+      ["the before-image of an expire past the end", transactionOf(0, 5, 0x54, 1, 1, 65, 9, 9, 2)],
+      ["no before-image, where there should be one", transactionOf(0, 5, 0x42, 1, 1, 65)],
+      ["no value after the before-image", transactionOf(0, 5, 0x41, 1, 1, 65, 2, 66)],
       ["a padded number", transactionOf(0, 0x85, 0)]
     ] as const)
       expect(
@@ -200,14 +221,16 @@ describe("visitTransactions", () => {
 
   it("refuses what it does not know", () => {
     for (const [name, payload] of [
-      ["before-images", transactionOf(2, 5)],
+      ["a flag of the transaction", transactionOf(2, 5)],
       ["a merge operand", transactionOf(0, 5, 5, 1, 0)],
       ["kind 0", transactionOf(0, 5, 0, 1, 0)],
       ["a delete that expires", transactionOf(0, 5, 0x12, 1, 0)],
       ["an expire without its time", transactionOf(0, 5, 4, 1, 0)],
       ["an annotated range delete", transactionOf(0, 5, 0x23, 1, 0, 0)],
       ["an annotated expire", transactionOf(0, 5, 0x34, 1, 0, 0, 0, 0)],
-      ["an operation with the value before", transactionOf(0, 5, 0x41, 1, 0, 0)]
+      ["a range delete with a before-image", transactionOf(0, 5, 0x43, 1, 1, 65, 1, 66, 0)],
+      ["a merge operand with a before-image", transactionOf(0, 5, 0x45, 1, 0, 0)],
+      ["a flag of an operation", transactionOf(0, 5, 0x81, 1, 0, 0)]
     ] as const)
       expect(damageOf(() => visitTransactions(verified(groupOf(payload)), ignore)).reason, name).toBe("UnsupportedVersion")
   })

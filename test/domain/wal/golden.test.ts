@@ -12,8 +12,8 @@ import { counting, crc32, damageOf, text } from "./segments.ts"
 
 const example = docExample("wal")
 const firstEnd = 0x200 + 115
-const secondEnd = 0x400 + 107
-const lastSum = 0xa4e2_e3d8
+const secondEnd = 0x400 + 172
+const lastSum = 0xb29c_6e5a
 const number = (n: number) => Uint8Array.of(n, 0, 0, 0, 0, 0, 0, 0)
 
 const content: ReadonlyArray<LoggedTransaction> = [
@@ -43,7 +43,20 @@ const content: ReadonlyArray<LoggedTransaction> = [
     operations: [
       { type: "put", keyspace: 1, key: text("a"), value: new Uint8Array(0), expiresAt: 0, annotation: undefined },
       { type: "put", keyspace: 1, key: text("n"), value: number(7), expiresAt: 6000, annotation: Uint8Array.of(1, ...number(5)) },
-      { type: "delete", keyspace: 1, key: text("b"), annotation: Uint8Array.of(8) }
+      { type: "delete", keyspace: 1, key: text("b"), annotation: Uint8Array.of(8) },
+      {
+        type: "put",
+        keyspace: 17,
+        key: text("k"),
+        value: number(7),
+        expiresAt: 6000,
+        annotation: Uint8Array.of(1, ...number(5)),
+        before: number(2)
+      },
+      { type: "put", keyspace: 17, key: text("p"), value: text("1"), expiresAt: 0, annotation: undefined, before: null },
+      { type: "delete", keyspace: 17, key: text("d"), annotation: undefined, before: text("old") },
+      { type: "delete", keyspace: 17, key: text("f"), annotation: Uint8Array.of(8), before: text("x") },
+      { type: "expire", keyspace: 17, key: text("o"), expiresAt: 900, version: 39, before: new Uint8Array(0) }
     ]
   }
 ]
@@ -85,6 +98,11 @@ describe("the log's worked example", () => {
     builder.put(1, text("a"), new Uint8Array(0))
     builder.put(1, text("n"), number(7), 6000, Uint8Array.of(1, ...number(5)))
     builder.delete(1, text("b"), Uint8Array.of(8))
+    builder.put(17, text("k"), number(7), 6000, Uint8Array.of(1, ...number(5)), number(2))
+    builder.put(17, text("p"), text("1"), 0, undefined, null)
+    builder.delete(17, text("d"), undefined, text("old"))
+    builder.delete(17, text("f"), Uint8Array.of(8), text("x"))
+    builder.expire(17, text("o"), 900, 39, new Uint8Array(0))
     builder.endTransaction()
     const second = builder.finish({ saltSum, epoch: 3, position: 812, firstSequence: 42, durableThrough: 415, previousSum: first.sum })
     put(file, 1024, second.bytes)
@@ -101,14 +119,14 @@ describe("the log's worked example", () => {
       lastSum,
       nextSequence: 43,
       endOffset: secondEnd,
-      endPosition: 919,
+      endPosition: 984,
       durableFloor: 415,
       gaps: [],
       tail: { kind: "clean" }
     })
     expect([...scan.groups]).toEqual([
       { offset: 512, lengthBytes: 115, position: 300, firstSequence: 40, count: 2, durableThrough: 300, sum: 0xec13cfe7, epoch: 3, rewritten: false },
-      { offset: 1024, lengthBytes: 107, position: 812, firstSequence: 42, count: 1, durableThrough: 415, sum: lastSum, epoch: 3, rewritten: false }
+      { offset: 1024, lengthBytes: 172, position: 812, firstSequence: 42, count: 1, durableThrough: 415, sum: lastSum, epoch: 3, rewritten: false }
     ])
     expect(read(example, { sealed: { lengthBytes: secondEnd, lastSum } }).transactions).toEqual(content)
   })

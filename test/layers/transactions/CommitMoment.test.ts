@@ -20,7 +20,8 @@ const moment = (newest: number, hasTables = true) => {
   head.commitTimeMs = 100
   const put = (kind: number, sequence: number, value: string, expiresAt = 0) =>
     memtable.insert(1, hash, key, 0, key.length, kind, sequence, Buffer.from(value), 0, value.length, expiresAt)
-  return { head, memtable, put, value: () => text(head.value(1, hash, key, 0, key.length)) }
+  const value = (evenExpired?: boolean) => text(head.value(1, hash, key, 0, key.length, evenExpired))
+  return { head, memtable, put, value: () => value(), lastValue: () => value(true) }
 }
 
 const readAhead = (sequence: number, value: string | undefined, expiresAt = 0) =>
@@ -30,7 +31,7 @@ const readAhead = (sequence: number, value: string | undefined, expiresAt = 0) =
 
 describe("CommitMoment", () => {
   it("looks at the memtables first, at what is not visible yet too: puts, deletes, expiries, range tombstones", () => {
-    const { memtable, put, value } = moment(0)
+    const { lastValue, memtable, put, value } = moment(0)
     put(Kind.put, 5, "five")
     expect(value()).toBe("five")
     put(Kind.delete, 6, "")
@@ -39,6 +40,7 @@ describe("CommitMoment", () => {
     expect(value()).toBe("seven")
     put(Kind.put, 8, "eight", 100)
     expect(value()).toBeUndefined()
+    expect(lastValue()).toBe("eight")
     put(Kind.put, 9, "nine")
     memtable.addRangeTombstone(1, Buffer.from("a"), Buffer.from("z"), 10)
     expect(value()).toBeUndefined()
@@ -68,6 +70,7 @@ describe("CommitMoment", () => {
     expect(good.value()).toBe("ahead")
     good.head.prefetched = readAhead(5, "ahead", 100)
     expect(good.value()).toBeUndefined()
+    expect(good.lastValue()).toBe("ahead")
     // Written since, or more was dropped than can be told from.
     for (const newest of [7, -1]) {
       const stale = moment(newest)

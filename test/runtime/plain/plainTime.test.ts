@@ -120,6 +120,21 @@ describe("the change feed", () => {
     expect(await db.changes({ from: sequence, prefix: "c", live: false }).toArray()).toHaveLength(1)
   })
 
+  it("shows what was replaced, where the keyspace keeps that", async () => {
+    const db = await openMemory()
+    const users = await db.keyspace("users", { beforeImages: true })
+    const { sequence } = await users.put("u", "1")
+    await users.put("u", "2")
+    await users.delete("u")
+    await db.put("u", "3")
+    const changes = await db.changes({ from: sequence, live: false }).toArray()
+    const before = changes.map(({ operations: [operation] }) => {
+      if (operation === undefined || !("before" in operation)) return "not kept"
+      return operation.before === null ? "none" : text(operation.before)
+    })
+    expect(before).toEqual(["none", "1", "2", "not kept"])
+  })
+
   it("begins with the call, whenever its first step is made, and is live", async () => {
     const db = await openMemory()
     await db.put("before", "1")
