@@ -37,7 +37,7 @@ import { ValueCache } from "../services/ValueCache.ts"
 import { type CommitReply, Wal } from "../services/Wal.ts"
 import { SnapshotLeases } from "./SnapshotLeases.ts"
 import { CommitMoment } from "./transactions/CommitMoment.ts"
-import { OneWrite } from "./transactions/OneWrite.ts"
+import { ListWrite, OneWrite } from "./transactions/writeRequests.ts"
 import { type Filling, makeReadAhead, type ReadAheadValues } from "./transactions/readAhead.ts"
 import { makeRoom } from "./transactions/room.ts"
 import { annotationBytes, demandWriteOptions, durabilityOf } from "./transactions/writeOptions.ts"
@@ -384,7 +384,7 @@ const make = Effect.gen(function* () {
         if (refused !== undefined) return Effect.fail(refused)
         // The catalog's rows are few, and dropping a keyspace is how to make room.
         const frees = isCrowded() && (keyspace === systemKeyspace || onlyTakesAway(operations))
-        return attempted({ keyspace, options: given, fill: () => fill(keyspace, operations), sequenced, frees }, firstAttempt)
+        return attempted(new ListWrite(keyspace, given, () => fill(keyspace, operations), sequenced, frees), firstAttempt)
       }),
     writeOne: (keyspace, key, value, isDelete, given) =>
       Effect.suspend(() => {

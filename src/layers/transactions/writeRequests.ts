@@ -2,12 +2,32 @@ import type { Batch } from "../../domain/batch/Batch.ts"
 import type { CommitHead } from "../../domain/batch/CommitHead.ts"
 import { expiresAtOf } from "../../domain/batch/expiry.ts"
 import { InvalidOptions } from "../../domain/errors.ts"
-import type { PutOptions } from "../../services/Database.ts"
+import type { PutOptions, WriteOptions } from "../../services/Database.ts"
 import type { CommitRequest } from "../../services/TransactionManager.ts"
 
+/*
+ * Requests are classes: a function in an object literal is made in the old generation, where it keeps all that it refers to alive until the next full collection.
+ */
+
+/** A batch that `fill` fills. */
+export class ListWrite implements CommitRequest<never> {
+  readonly keyspace: number
+  readonly options: WriteOptions | undefined
+  readonly fill: () => void
+  readonly sequenced: CommitRequest<never>["sequenced"]
+  readonly frees: boolean
+
+  constructor(keyspace: number, options: WriteOptions | undefined, fill: () => void, sequenced: CommitRequest<never>["sequenced"], frees: boolean) {
+    this.keyspace = keyspace
+    this.options = options
+    this.fill = fill
+    this.sequenced = sequenced
+    this.frees = frees
+  }
+}
+
 /**
- * A batch of one put or delete, from what the caller gave. A class, as a function in an object literal is made in the old generation, where it keeps all it refers to alive until
- * the next full collection.
+ * A batch of one put or delete, from what the caller gave.
  */
 export class OneWrite implements CommitRequest<never> {
   readonly keyspace: number
