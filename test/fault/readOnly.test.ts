@@ -115,6 +115,24 @@ describe("read-only open", () => {
     expect(files.some((name) => name.endsWith(".log"))).toBe(true)
   })
 
+  it("tells that the database has gone meanwhile, and goes on showing what it holds", async () => {
+    const path = join(root, "gone")
+    await Effect.runPromise(
+      Effect.provide(
+        Effect.flatMap(Database, (db) => db.put("a", "1")),
+        layer({ path })
+      )
+    )
+    const exit = await reading(path, (db) =>
+      Effect.gen(function* () {
+        rmSync(path, { recursive: true })
+        expect(yield* Effect.flip(db.refresh)).toMatchObject({ _tag: "CorruptFile", file: join(path, "CURRENT"), reason: "Missing" })
+        expect(yield* db.getText("a")).toBe("1")
+      })
+    )
+    expect(Exit.isSuccess(exit) ? undefined : String(exit.cause)).toBeUndefined()
+  })
+
   it("says what is wrong with a path: nothing there, a file, no database; and makes nothing", async () => {
     const file = join(root, "file")
     writeFileSync(file, "text")

@@ -2,11 +2,11 @@ import * as Effect from "effect/Effect"
 import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
 import { fromFailure, fromReadFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
-import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
+import { fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { Entropy } from "../../services/Entropy.ts"
-import { NoDatabase, openReadOnly } from "../readOnly/openReadOnly.ts"
+import { goneDatabase, NoDatabase, openReadOnly } from "../readOnly/openReadOnly.ts"
 import { type CheckpointReport, copyMoment } from "./checkpoint.ts"
 
 /**
@@ -44,7 +44,7 @@ export const checkpointAsReader = (
     const opened = yield* Effect.try({
       try: () => openReadOnly(disk.sync, directory, memtableBytes, take),
       catch: (cause) => {
-        if (cause instanceof NoDatabase) return new Damage(`${directory}/${currentFileName}`, 0, "Missing", "it names the manifest")
+        if (cause instanceof NoDatabase) return goneDatabase(directory)
         if (cause instanceof Damage || cause instanceof IoFailure) return cause
         throw cause
       }

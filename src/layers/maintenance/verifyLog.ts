@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Damage, IoFailure } from "../../domain/failures.ts"
-import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
+import { fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { SegmentMeta } from "../../domain/manifest/SegmentMeta.ts"
 import { scanSegment } from "../../domain/wal/scanSegment.ts"
@@ -9,7 +9,7 @@ import type { Disk } from "../../services/Disk.ts"
 import type { Manifest } from "../../services/Manifest.ts"
 import type { Wal } from "../../services/Wal.ts"
 import { crc32 } from "../crc32.ts"
-import { NoDatabase, openReadOnly } from "../readOnly/openReadOnly.ts"
+import { goneDatabase, NoDatabase, openReadOnly } from "../readOnly/openReadOnly.ts"
 import { readCurrentManifest } from "../recovery/readState.ts"
 import { openSegment } from "../recovery/scanLog.ts"
 
@@ -122,7 +122,7 @@ export const verifyOwnLog = (
   const { directory, disk, manifest, wal } = parts
   const readManifest = () => {
     const content = readCurrentManifest(disk.sync, directory, "read")
-    if (content === undefined) throw new Damage(`${directory}/${currentFileName}`, 0, "Missing", "it names the manifest")
+    if (content === undefined) throw goneDatabase(directory)
     return content
   }
   const verifyManifest = Effect.gen(function* () {
@@ -178,7 +178,7 @@ export const verifyReaderLog = (
     try {
       return openReadOnly(disk.sync, directory, memtableBytes, take)
     } catch (cause) {
-      if (cause instanceof NoDatabase) throw new Damage(`${directory}/${currentFileName}`, 0, "Missing", "it names the manifest")
+      if (cause instanceof NoDatabase) throw goneDatabase(directory)
       throw cause
     }
   }

@@ -47,7 +47,7 @@ import { SnapshotLeases } from "../SnapshotLeases.ts"
 import { makeTables } from "../Tables.ts"
 import { readMarks, timeOf } from "../Timeline.ts"
 import { makeReaderFeed } from "./makeReaderFeed.ts"
-import { NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
+import { goneDatabase, NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
 
 const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
 
@@ -105,6 +105,14 @@ const make = Effect.gen(function* () {
       )
     )
   )
+
+  const reopen = (): ReadOnlyState => {
+    try {
+      return openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
+    } catch (cause) {
+      throw cause instanceof NoDatabase ? goneDatabase(directory) : cause
+    }
+  }
 
   /** What is known of keyspaces and times, as of what was read last. */
   const readProjections = (version: Version, { memtables, sequence, state }: ReadOnlyState) => {
@@ -436,7 +444,7 @@ const make = Effect.gen(function* () {
     ),
     refresh: attemptRead(() => {
       checkOpen()
-      const next = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
+      const next = reopen()
       // In one step, whatever fails afterwards: the new tables show nothing of an older moment.
       const version = tables.install(next.state)
       opened = next

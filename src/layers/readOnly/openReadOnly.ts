@@ -1,3 +1,4 @@
+import { currentFileName } from "../../domain/manifest/fileNames.ts"
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
@@ -21,6 +22,9 @@ export interface ReadOnlyState {
 
 /** There is no database in the directory. */
 export class NoDatabase extends Error {}
+
+/** What it means that a database which was there is not: its first file is missing. */
+export const goneDatabase = (directory: string): Damage => new Damage(`${directory}/${currentFileName}`, 0, "Missing", "it names the manifest")
 
 /** How often an open starts again because the writer moved on between two of its steps. Each takes milliseconds; a writer rolls over far more rarely. */
 const attemptsMax = 100
