@@ -244,8 +244,8 @@ export class Batch {
    * After `finish`: looks up what the point operations replace, in the keyspaces that keep it. Throws `BatchTooLarge` where that makes the batch too large, and what `head.value`
    * throws.
    *
-   * **Details** A value that has expired is none, except for the `expire` of it. The values of those do not count: whoever reaps sees to it that they are not too many, and what
-   * cannot be removed must not be kept for ever.
+   * **Details** Also a value that has expired. Those that an `expire` replaces do not count: whoever reaps sees to it that they are not too many, and what cannot be removed must
+   * not be kept for ever.
    */
   findBeforeImages(head: CommitHead, isKept: (keyspace: number) => boolean): void {
     const { hashes, keyBytes, keyEnds, keyStarts, keyspaces, kinds, rangeCount } = this
