@@ -8,19 +8,17 @@
  * Ends with an error when a module imports a package that the generated package.json does not bring.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { isBuiltin } from "node:module"
 import { delimiter, join, posix, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
-import { rolldown } from "rolldown"
 import { parseAst } from "rolldown/parseAst"
+import { bundleCommandLine as bundle, dependencies } from "./bundle.mjs"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
 const dist = join(root, "dist")
 const source = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 
-/** Packages that users have: everything else is bundled or must not be imported. */
-const dependencies = { "lz4-napi": source.dependencies["lz4-napi"] }
 const peerDependencies = { effect: `^${source.dependencies.effect}` }
 
 /** The bin file. It is not bundled, and finds the bundle as `./main.js` beside it. */
@@ -48,19 +46,6 @@ const rewriteDeclarations = () => {
   }
 }
 
-/**
- * A module that was bundled still finds its neighbours (the worker entry) by its own place: `import.meta.url` in it becomes the address of the unbundled file.
- * All chunks lie in one folder, so one relative path serves each.
- */
-const ownPlace = (folder) => ({
-  name: "own-place",
-  transform(code, id) {
-    if (!id.startsWith(dist + sep) || !code.includes("import.meta.url")) return null
-    const from = slashes(relative(folder, id))
-    return { code: code.replaceAll("import.meta.url", `new URL(${JSON.stringify(from)}, import.meta.url).href`), map: null }
-  }
-})
-
 const packageOf = (id) => {
   const at = slashes(id).lastIndexOf("/node_modules/")
   if (at < 0) return undefined
@@ -75,25 +60,7 @@ const packageOf = (id) => {
 
 /** Bundles the command line and returns the folders of the packages that went into it, by name. */
 const bundleCommandLine = async () => {
-  const folder = join(dist, "cli")
-  const entry = join(dist, "runtime", "cli", "main.js")
-  const bundle = await rolldown({
-    input: { main: entry },
-    platform: "node",
-    external: [...Object.keys(dependencies)],
-    plugins: [ownPlace(folder)],
-    onLog: (level, log, handle) => (level === "warn" && log.code === "UNRESOLVED_IMPORT" ? handle("error", log) : handle(level, log))
-  })
-  const { output } = await bundle.write({
-    dir: folder,
-    format: "esm",
-    entryFileNames: "[name].js",
-    chunkFileNames: "[name]-[hash].js",
-    minify: { compress: true, mangle: false }
-  })
-  await bundle.close()
-  cpSync(join(dist, "runtime", "cli", "launcher.js"), join(dist, launcher))
-  chmodSync(join(dist, launcher), 0o755)
+  const output = await bundle(join(dist, "runtime", "cli", "main.js"), dist, join(dist, "cli"))
   // Only the bundle is published: the separate modules need a package that users do not have.
   rmSync(join(dist, "runtime", "cli"), { recursive: true })
   const packages = new Map()

@@ -26,6 +26,31 @@ const run = (command, args, cwd, env) => {
   return result.stdout
 }
 
+/** A session with the command line from the tarball: verbs that load different parts of the bundle, one of them (compact) with the worker thread. */
+const useCommandLine = (folder, env) => {
+  const place = join(folder, "session")
+  mkdirSync(place)
+  const lightning = (...args) => run(join(folder, "node_modules", ".bin", "lightning"), args, place, env)
+  const expect = (found, wanted) => {
+    if (found !== wanted) throw new Error(`the command line printed ${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`)
+  }
+  writeFileSync(join(place, "lines.jsonl"), ["a", "b", "c"].map((key) => `{"key":"${key}","value":"of ${key}"}\n`).join(""))
+  lightning("import", "lines.jsonl")
+  lightning("put", "d", "of d", "--keyspace", "other")
+  expect(lightning("get", "b"), "of b")
+  lightning("delete", "b")
+  lightning("compact")
+  expect(lightning("scan"), "a\tof a\nc\tof c\n")
+  expect(lightning("count", "--keyspace", "other"), "1\n")
+  lightning("export", "out.csv.gz", "--all")
+  lightning("import", "out.csv.gz", "--path", "copy")
+  lightning("checkpoint", "kept")
+  lightning("diff", "copy", "kept")
+  for (const verb of ["verify", "stats", "inspect", "keyspaces"]) lightning(verb)
+  expect(lightning("shell", "--command", "= await db.getText('a')"), "'of a'\n")
+  lightning("bench", "--seconds", "1")
+}
+
 const main = () => {
   const root = fileURLToPath(new URL("../", import.meta.url))
   const { name, version, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
@@ -69,6 +94,7 @@ const main = () => {
       const said = run(join("node_modules", ".bin", bin), ["--version"], folder, env)
       if (!said.includes(version)) throw new Error(`${bin} --version does not name ${version}`)
     }
+    useCommandLine(folder, env)
     console.log(`${found.length} examples of README.md ran from ${name}-${version}.tgz`)
   } finally {
     rmSync(folder, { recursive: true, force: true })

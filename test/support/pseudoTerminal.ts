@@ -133,7 +133,7 @@ export const openTerminal = async (command: ReadonlyArray<string>, options: Term
     type: async (text) => void (await tmux("send-keys", "-l", "--", text)),
     press: async (...keys) => void (await tmux("send-keys", "--", ...keys)),
     everything: () => capture("-S", "-"),
-    waitFor: (wanted, timeoutMs = 9_000) => {
+    waitFor: (wanted, timeoutMs = 60_000) => {
       const holds = (text: string): boolean =>
         typeof wanted === "string" ? text.includes(wanted) : wanted instanceof RegExp ? wanted.test(text) : wanted(text)
       return until(
@@ -145,7 +145,7 @@ export const openTerminal = async (command: ReadonlyArray<string>, options: Term
         async () => `The terminal never showed ${String(wanted)}. It shows:\n${await capture("-S", "-200")}`
       )
     },
-    exited: (timeoutMs = 9_000) =>
+    exited: (timeoutMs = 60_000) =>
       until(
         async () => read(statusFile),
         timeoutMs,

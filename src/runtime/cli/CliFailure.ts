@@ -16,3 +16,15 @@ export class CliFailure extends Data.TaggedError("CliFailure")<{
 
 /** The reader of standard output has gone away (`| head`): stop quietly, this is not an error. */
 export class OutputClosed extends Data.TaggedError("OutputClosed")<{}> {}
+
+/** Standard output cannot be written, and not because its reader has gone: the disk behind it is full. What was printed is incomplete, which is an error. */
+export class OutputUnwritable extends OutputClosed {
+  readonly reason: string
+  constructor(reason: string) {
+    super()
+    this.reason = reason
+  }
+}
+
+/** Everything has been said on standard output; what is left is the exit code. */
+export class QuietExit extends Data.TaggedError("QuietExit")<{ readonly exitCode: ExitCode }> {}

@@ -6,12 +6,22 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Database, type DatabaseShape, type Durability } from "../../services/Database.ts"
+import { keepHeapSmall } from "./smallHeap.ts"
 
 export interface OpenRequest {
   readonly path: string
   readonly readOnly: boolean
   readonly durability?: Durability | undefined
+  /** How long a snapshot stays readable, where the engine's default is too short for the verb. */
+  readonly snapshotLeaseMs?: number | undefined
+  /** Much will be written and hardly anything read: caches and memtables stay small. */
+  readonly bulk?: boolean | undefined
 }
+
+const mib = 1024 * 1024
+
+/** What a long import needs, so that its memory does not grow with what it stores. */
+const bulkOptions = { memtableBytes: 4 * mib, writeBufferCount: 2, cacheBytes: mib } as const
 
 export class Opener extends Context.Service<
   Opener,
@@ -27,14 +37,26 @@ export class Opener extends Context.Service<
 export const layerEngine: Layer.Layer<Opener> = Layer.succeed(Opener)({
   open: Effect.fnUntraced(function* (request: OpenRequest) {
     const { layer } = yield* Effect.promise(() => import("../LightningDb.ts"))
+    if (request.bulk === true) yield* Effect.acquireRelease(Effect.sync(keepHeapSmall), (end) => Effect.sync(end))
     const context = yield* Layer.build(
       layer({
         path: request.path,
         readOnly: request.readOnly,
-        ...(request.durability === undefined ? {} : { durability: request.durability })
+        ...(request.bulk === true ? bulkOptions : {}),
+        ...(request.durability === undefined ? {} : { durability: request.durability }),
+        ...(request.snapshotLeaseMs === undefined ? {} : { snapshotLease: request.snapshotLeaseMs })
       })
     )
     return Context.get(context, Database)
   }),
-  exists: (directory) => Effect.sync(() => fs.existsSync(path.join(directory, "CURRENT")))
+  exists: (directory) =>
+    Effect.sync(() => {
+      try {
+        fs.statSync(path.join(directory, "CURRENT"))
+        return true
+      } catch (error) {
+        // What cannot be looked at may be there: opening it says what is in the way.
+        return !(error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      }
+    })
 })

@@ -4,7 +4,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { OutputClosed } from "./CliFailure.ts"
+import { OutputClosed, OutputUnwritable } from "./CliFailure.ts"
+import { ioReason } from "./explain.ts"
 
 export interface OutputShape {
   /** Writes to standard output and returns once the chunk has been handed on. Fails when nobody reads any more. */
@@ -15,7 +16,7 @@ export interface OutputShape {
   readonly status: (line: string) => Effect.Effect<void>
   readonly stdoutIsTerminal: boolean
   readonly stderrIsTerminal: boolean
-  /** Current widths; 80 where there is no terminal. */
+  /** The current width; where there is no terminal that of COLUMNS, else 80. */
   readonly columns: () => number
   readonly stdoutColours: boolean
   readonly stderrColours: boolean
@@ -30,22 +31,28 @@ export const wantsColours = (isTerminal: boolean, env: Readonly<Record<string, s
   return isTerminal && env["TERM"] !== "dumb"
 }
 
+/** A reader that has gone away is no failure; a disk that is full is one. */
+const closedBy = (error: NodeJS.ErrnoException): OutputClosed =>
+  error.code === undefined || ["EPIPE", "ECONNRESET", "EIO", "EBADF", "ERR_STREAM_DESTROYED"].includes(error.code)
+    ? new OutputClosed()
+    : new OutputUnwritable(ioReason(error))
+
 /** Over the streams of this process. */
 export const layerProcess: Layer.Layer<Output> = Layer.sync(Output, () => {
   const { stderr, stdout } = process
-  let closed = false
+  let closed: OutputClosed | undefined
   let statusLine = ""
   const eraseLine = "\r\u001b[2K"
   // Without a listener a closed pipe ends the process with a stack trace. Standard error has nowhere to report to.
-  stdout.on("error", () => {
-    closed = true
+  stdout.on("error", (error) => {
+    closed ??= closedBy(error)
   })
   stderr.on("error", () => {})
   return Output.of({
     write: (chunk) =>
       Effect.callback((resume) => {
-        if (closed) return resume(Effect.fail(new OutputClosed()))
-        stdout.write(chunk, (error) => resume(error === null || error === undefined ? Effect.void : Effect.fail(new OutputClosed())))
+        if (closed !== undefined) return resume(Effect.fail(closed))
+        stdout.write(chunk, (error) => resume(error === null || error === undefined ? Effect.void : Effect.fail((closed ??= closedBy(error)))))
       }),
     note: (line) =>
       Effect.sync(() => {
@@ -59,7 +66,8 @@ export const layerProcess: Layer.Layer<Output> = Layer.sync(Output, () => {
       }),
     stdoutIsTerminal: stdout.isTTY === true,
     stderrIsTerminal: stderr.isTTY === true,
-    columns: () => (stderr.isTTY === true ? stderr.columns : stdout.isTTY === true ? stdout.columns : undefined) ?? 80,
+    columns: () =>
+      (stderr.isTTY === true ? stderr.columns : stdout.isTTY === true ? stdout.columns : undefined) ?? (Number(process.env["COLUMNS"]) || 80),
     stdoutColours: wantsColours(stdout.isTTY === true, process.env),
     stderrColours: wantsColours(stderr.isTTY === true, process.env)
   })

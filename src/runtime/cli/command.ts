@@ -9,9 +9,14 @@ export const root = Command.make("lightning").pipe(
   Command.withSharedFlags({ path: Flags.path, keyspace: Flags.keyspace, json: Flags.json, hex: Flags.hex })
 )
 
-/** A verb's database is open for the verb, closed (and so unlocked) before the process ends, also when it is interrupted. */
-export const run = <A, E, R>(verb: (shared: Shared) => Effect.Effect<A, E, R>) =>
-  Effect.flatMap(root, (shared) => Effect.scoped(verb(shared) as Effect.Effect<A, E, R | Scope.Scope>))
+/**
+ * Runs a verb. Its module is loaded only now: every start loads the definitions of all verbs, and should not load what they do. The verb's database is open for the verb, and
+ * closed (and so unlocked) before the process ends, also when it is interrupted.
+ */
+export const runLazily = <Module, A, E, R>(load: () => Promise<Module>, verb: (module: Module, shared: Shared) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(root, (shared) =>
+    Effect.scoped(Effect.flatMap(Effect.promise(load), (module) => verb(module, shared) as Effect.Effect<A, E, R | Scope.Scope>))
+  )
 
 interface Example {
   readonly command: string

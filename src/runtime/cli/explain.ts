@@ -1,7 +1,7 @@
 /** Turns whatever a verb failed with into a `CliFailure`: what happened, what to do, and an exit code. */
 import * as Cause from "effect/Cause"
 import type { LightningError } from "../../domain/errors.ts"
-import { CliFailure } from "./CliFailure.ts"
+import { CliFailure, OutputUnwritable } from "./CliFailure.ts"
 import { ExitCode } from "./exitCodes.ts"
 
 /** Tags with an exit code of their own; every other tag is `failure`. */
@@ -21,10 +21,10 @@ const exitCodes: { readonly [Tag in LightningError["_tag"]]?: ExitCode } = {
  * later sentences of the engine's message; without one the whole message is shown.
  */
 const hints: { readonly [Tag in LightningError["_tag"]]?: string } = {
-  DatabaseLocked: "Stop the process that writes to it, or wait until it is done. get, scan, count, stats and verify work beside it.",
+  DatabaseLocked: "Stop the process that writes to it, or wait until it is done. Verbs that only read work beside it.",
   NotADatabase: "Check --path. `lightning put` and `lightning import` create a database in a missing or empty directory.",
   PathIsFile: "Give the directory of a database with --path.",
-  KeyspaceNotFound: "`lightning stats` lists the keyspaces. `put` and `import` create the one they are given.",
+  KeyspaceNotFound: "`lightning keyspaces` lists them. `put` and `import` create the one they are given.",
   CorruptFile: "Keep a copy of the directory. `lightning verify` shows whether more is damaged; restore it from a checkpoint or a backup.",
   PermissionDenied: "Give this user access to the path. Verbs that only read need read access alone.",
   DiskFull: "Free space on that disk, then run the command again: what was acknowledged is stored.",
@@ -49,17 +49,31 @@ const detailsOf = (error: object): Record<string, unknown> => {
   return details
 }
 
+/** The engine says why a directory is not a database; that there is nothing at all is said as the other verbs say it. */
+const messageOf = (error: Error & { readonly _tag: string }): string =>
+  error._tag === "NotADatabase" && "path" in error && "detail" in error && error.detail === "there is no database to read"
+    ? `There is no database at ${String(error.path)}`
+    : error.message
+
 const hintOf = (tag: string): string | undefined => (Object.hasOwn(hints, tag) ? hints[tag as LightningError["_tag"]] : undefined)
 const exitCodeOf = (tag: string): ExitCode =>
   (Object.hasOwn(exitCodes, tag) ? exitCodes[tag as LightningError["_tag"]] : undefined) ?? ExitCode.failure
 
 export const explain = (error: unknown): CliFailure => {
   if (error instanceof CliFailure) return error
+  if (error instanceof OutputUnwritable) {
+    return new CliFailure({
+      tag: "OutputUnwritable",
+      message: `Standard output cannot be written: ${error.reason}`,
+      hint: "What was printed is incomplete.",
+      exitCode: ExitCode.failure
+    })
+  }
   if (isTagged(error)) {
     const hint = hintOf(error._tag)
     return new CliFailure({
       tag: error._tag,
-      message: hint === undefined ? error.message.replace(/\.$/, "") : firstSentence(error.message),
+      message: hint === undefined ? error.message.replace(/\.$/, "") : firstSentence(messageOf(error)),
       hint,
       exitCode: exitCodeOf(error._tag),
       details: detailsOf(error)
@@ -84,7 +98,11 @@ const ioReasons: Readonly<Record<string, string>> = {
   EISDIR: "is a directory",
   ENOTDIR: "is not a directory",
   ELOOP: "too many symbolic links",
-  EMFILE: "too many open files"
+  EMFILE: "too many open files",
+  ENOSPC: "no space is left on the device",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be larger than is allowed",
+  EROFS: "the file system is read-only"
 }
 
 /** A failed system call of Node in a few words: "no such file or directory". */

@@ -37,6 +37,7 @@ export const bounds = {
 }
 
 export const durability = Flag.Literals("durability", ["sync", "buffered"]).pipe(
+  Flag.withMetavar("<level>"),
   Flag.withDefault("sync"),
   Flag.withDescription("What stored means: sync survives a power cut (default), buffered a killed process")
 )

@@ -14,6 +14,8 @@ export interface ProgressState {
   readonly bytes: number
   /** Bytes of the whole work where that is known: it gives the share done and the time left. */
   readonly bytesTotal?: number | undefined
+  /** The work is told in bytes alone: `done` is not shown. */
+  readonly bytesOnly?: boolean | undefined
 }
 
 interface Sample {
@@ -44,9 +46,9 @@ export class ProgressRates {
 
 /** "importing  12,345 entries  101 MB  82.3 MB/s  43 %  12 s left", cut to `columns` so that it never wraps (a wrapped line cannot be redrawn). */
 export const formatProgress = (state: ProgressState, rates: { readonly donePerMs: number; readonly bytesPerMs: number }, columns: number): string => {
-  const parts = [state.verb, formatNoun(state.done, ...state.noun)]
+  const parts = state.bytesOnly === true ? [state.verb] : [state.verb, formatNoun(state.done, ...state.noun)]
   if (state.bytes > 0) parts.push(formatBytes(state.bytes), formatByteRate(rates.bytesPerMs, 1))
-  else parts.push(formatRate(rates.donePerMs, 1))
+  else if (state.bytesOnly !== true) parts.push(formatRate(rates.donePerMs, 1))
   if (state.bytesTotal !== undefined && state.bytesTotal > 0) {
     const share = Math.min(1, state.bytes / state.bytesTotal)
     parts.push(`${Math.floor(share * 100)} %`)

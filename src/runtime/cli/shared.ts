@@ -27,16 +27,16 @@ export interface Opened {
 }
 
 /** A reading verb never creates anything and works beside a live writer. */
-export const openReader = Effect.fnUntraced(function* (shared: Shared) {
+export const openReader = Effect.fnUntraced(function* (shared: Shared, options: { readonly snapshotLeaseMs?: number } = {}) {
   const opener = yield* Opener
-  const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: true }), explain)
+  const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: true, ...options }), explain)
   return yield* select(db, shared, false)
 })
 
 /** `create: false` refuses to make a new database or keyspace: deleting from what does not exist is a mistyped name. */
 export const openWriter = Effect.fnUntraced(function* (
   shared: Shared,
-  options: { readonly create: boolean; readonly durability?: Durability | undefined }
+  options: { readonly create: boolean; readonly durability?: Durability | undefined; readonly bulk?: boolean | undefined }
 ) {
   const opener = yield* Opener
   if (!options.create && !(yield* opener.exists(shared.path))) {
@@ -48,7 +48,7 @@ export const openWriter = Effect.fnUntraced(function* (
       details: { path: shared.path }
     })
   }
-  const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: false, durability: options.durability }), explain)
+  const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: false, durability: options.durability, bulk: options.bulk }), explain)
   return yield* select(db, shared, options.create)
 })
 

@@ -1,16 +1,28 @@
+import type * as Command from "effect/cli/Command"
 import { describe, expect, it } from "vitest"
 import * as fs from "node:fs"
+import { lightning as definitions } from "../../../src/runtime/cli/commands.ts"
 import { ExitCode } from "../../../src/runtime/cli/exitCodes.ts"
 import { lightning } from "./inProcess.ts"
+import { headOf } from "./reference.ts"
 
-const verbs = ["import", "get", "put", "delete", "scan", "count", "stats", "verify", "compact"]
-const marker = "<!-- What follows is generated from the command definitions: vitest run test/runtime/cli -u -->\n"
+const childrenOf = (command: Command.Command.Any): ReadonlyArray<Command.Command.Any> => command.subcommands.flatMap((group) => group.commands)
+const verbs = childrenOf(definitions).map(({ name }) => name)
+
+/** Every command by its words after `lightning`, in the order of the help: the root, the verbs, each followed by its own. */
+const commands = new Map<string, Command.Command.Any>()
+const collect = (words: ReadonlyArray<string>, command: Command.Command.Any): void => {
+  commands.set(words.join(" "), command)
+  for (const child of childrenOf(command)) collect([...words, child.name], child)
+}
+collect([], definitions)
+const wordsOf = (name: string): ReadonlyArray<string> => (name === "" ? [] : name.split(" "))
 
 describe("help", () => {
   it("is the reference in docs/cli.md, word for word", async () => {
     const written = fs.readFileSync("docs/cli.md", "utf8")
-    let text = written.slice(0, written.indexOf(marker)) + marker
-    for (const args of [[], ...verbs.map((verb) => [verb])]) {
+    let text = headOf(written)
+    for (const args of [...commands.keys()].map(wordsOf)) {
       const { code, err, out } = await lightning([...args, "--help"])
       expect({ code, err }).toEqual({ code: 0, err: "" })
       text += `\n## ${["lightning", ...args].join(" ")}\n\n\`\`\`text\n${out}\`\`\`\n`
@@ -18,18 +30,29 @@ describe("help", () => {
     await expect(text).toMatchFileSnapshot("../../../docs/cli.md")
   })
 
-  it.each(verbs)("of %s has examples that parse", async (verb) => {
-    const { out } = await lightning([verb, "--help"])
-    const commands = [...out.matchAll(/^ {2}(?:\S+ \| )?(lightning .*)$/gm)].map((match) => match[1]!).filter((line) => !line.includes("[flags]"))
-    expect(commands.length).toBeGreaterThanOrEqual(2)
-    for (const command of commands) {
-      // As a shell would cut them: quotes group, a pipe or redirection ends the command.
-      const [, ...args] = [...command.replace(/ [|>] .*/, "").matchAll(/'([^']*)'|(\S+)/g)].map((match) => match[1] ?? match[2]!)
-      const run = await lightning(
-        args.filter((arg) => arg !== "-"),
-        { absent: true }
-      )
-      expect(run.err, command).not.toMatch(/Unrecognized|Unknown|Invalid value/)
+  it.each([...commands.keys()])("of `lightning %s` has examples, and every flag and argument says what it is", async (name) => {
+    const examples = commands.get(name)?.examples ?? []
+    // A command that only has commands of its own is shown by theirs.
+    if (childrenOf(commands.get(name)!).length === 0 || name === "") expect(examples.length).toBeGreaterThanOrEqual(2)
+    for (const { command, description } of examples) {
+      expect(command).toContain("lightning")
+      expect(description).toMatch(/^[A-Z].*[^.]$/)
+    }
+    const { out } = await lightning([...wordsOf(name), "--help"])
+    const rows = /^(?:ARGUMENTS|FLAGS)\n((?: .*\n)+)/gm
+    for (const [, section] of out.matchAll(rows)) for (const row of section!.trimEnd().split("\n")) expect(row).toMatch(/^ {2}\S.* {2,}\S/)
+  })
+
+  it.each([60, 100])("fits a terminal of %i columns, with the same words", async (columns) => {
+    for (const words of [...commands.keys()].map(wordsOf)) {
+      const plain = (await lightning([...words, "--help"])).out
+      const { out } = await lightning([...words, "--help"], { terminalColumns: columns })
+      expect(out.split(/\s+/)).toEqual(plain.split(/\s+/))
+      const beforeExamples = out.split("\nEXAMPLES\n")[0]!.split("\n")
+      // One word may be longer than the line has room for.
+      for (const line of beforeExamples) if (line.trim().includes(" ")) expect(line.length).toBeLessThanOrEqual(columns)
+      // What continues a description stands below it, not below the name.
+      for (const line of beforeExamples) expect(line).toMatch(/^(?:\S|$| {2}\S| {6,})/)
     }
   })
 

@@ -4,7 +4,6 @@ import * as fs from "node:fs"
 import { formatHex, formatLine, formatLineCut } from "../../../src/runtime/cli/format/bytesText.ts"
 import { formatByteRate, formatBytes, formatCount, formatDuration, formatNoun, formatRate } from "../../../src/runtime/cli/format/numbers.ts"
 import { formatTable } from "../../../src/runtime/cli/format/table.ts"
-import { splitLines } from "../../../src/runtime/cli/importing/lines.ts"
 import { prefetch } from "../../../src/runtime/cli/importing/prefetch.ts"
 import { wantsColours } from "../../../src/runtime/cli/Output.ts"
 import { formatProgress, ProgressRates, withProgress } from "../../../src/runtime/cli/progress.ts"
@@ -84,46 +83,6 @@ describe("text of bytes", () => {
         "  "
       )
     ).toEqual(["  a       1  x", "  long  100  "])
-  })
-})
-
-describe("lines", () => {
-  const read = async (chunks: ReadonlyArray<string>, max = 1_000) => {
-    const lines: Array<[number, string, boolean]> = []
-    for await (const group of splitLines(stream(chunks.map(bytes)), max))
-      for (const line of group) lines.push([line.number, Buffer.from(line.bytes).toString(), line.tooLong])
-    return lines
-  }
-
-  it("are the same wherever the chunks are cut", async () => {
-    const text = "\ufeffone\r\n\ntwo é\nlast"
-    const expected = [
-      [1, "one", false],
-      [2, "", false],
-      [3, "two é", false],
-      [4, "last", false]
-    ]
-    expect(await read([text])).toEqual(expected)
-    const all = Buffer.from(text)
-    for (let size = 1; size < all.length; size++) {
-      const lines: Array<[number, string, boolean]> = []
-      const chunks = Array.from({ length: Math.ceil(all.length / size) }, (_, i) => all.subarray(i * size, (i + 1) * size))
-      for await (const group of splitLines(stream(chunks), 1_000))
-        for (const line of group) lines.push([line.number, Buffer.from(line.bytes).toString(), line.tooLong])
-      expect(lines, `chunks of ${size}`).toEqual(expected)
-    }
-  })
-
-  it("that are too long are named and left out", async () => {
-    expect(await read(["123456\n12", "3456\n1", "23", "456", "7\nok\n", "12345678"], 5)).toEqual([
-      [1, "", true],
-      [2, "", true],
-      [3, "", true],
-      [4, "ok", false],
-      [5, "", true]
-    ])
-    expect(await read(["12345"], 5)).toEqual([[1, "12345", false]])
-    expect(await read([])).toEqual([])
   })
 })
 

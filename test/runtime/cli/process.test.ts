@@ -96,7 +96,7 @@ describe("a session", () => {
     expect(JSON.parse(verify.out)).toMatchObject({ sound: true })
     // The catalog's own rows are checked as well.
     expect(JSON.parse(verify.out).entries).toBeGreaterThanOrEqual(5)
-    expect(JSON.parse(stats.out)).toMatchObject({ health: { state: "readOnly" }, keyspaces: [{ name: "meta" }] })
+    expect(JSON.parse(stats.out)).toMatchObject({ health: { state: "readOnly" }, keyspaces: [{ name: "default" }, { name: "meta" }] })
     expect(JSON.parse(stats.out).disk.total).toBeGreaterThan(0)
   })
 
@@ -126,7 +126,7 @@ describe("a session", () => {
         return ended
       })
     )
-    expect(runs[0]).toMatchObject({ code: 1, out: "", err: expect.stringMatching(/^error: .*nowhere is not a database.*\n {2}Check --path\./) })
+    expect(runs[0]).toMatchObject({ code: 1, out: "", err: expect.stringMatching(/^error: There is no database at .*nowhere\n {2}Check --path\./) })
     expect(runs[1]).toMatchObject({ code: 1, out: "", err: expect.stringMatching(/^error: .*file is a file, and a database is a directory\n/) })
     expect(fs.existsSync(path.join(directory, "nowhere"))).toBe(false)
   })

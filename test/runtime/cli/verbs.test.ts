@@ -175,12 +175,12 @@ describe("count, stats, verify, compact", () => {
     await lightning(["put", "k", "v", "--keyspace", "extra"], { store })
     const { out } = await lightning(["stats"], { store })
     expect(out).toMatchInlineSnapshot(`
-      "memory  readOnly
+      "memory  seen from outside, read-only
 
       commits
         visible up to sequence          5
         in tables up to                 0
-        not yet in tables       0 entries  0 B of memory
+        not yet in tables       0 entries
 
       space on disk
         tables       0 B
@@ -189,17 +189,24 @@ describe("count, stats, verify, compact", () => {
         manifest     0 B
         total        0 B
 
+      kept of the past
+        log                                   0 files
+        default keyspace readable from  the beginning
+
       keyspaces
-        extra  0 B
+        default  48 B  about 4 entries
+        extra     2 B    about 1 entry
 
       opening
         transactions replayed from the log        0  0 B
         took                                0.00 ms
+
+      Caches, write amplification, transactions and snapshots are counted in the process that writes, and not visible from outside: ask db.stats there.
       "
     `)
     expect(JSON.parse((await lightning(["stats", "--json"], { store })).out)).toMatchObject({
       visibleSequence: 5,
-      keyspaces: [{ name: "extra" }],
+      keyspaces: [{ name: "default" }, { name: "extra" }],
       health: { state: "readOnly" }
     })
   })
@@ -246,7 +253,7 @@ describe("failures of the engine", () => {
     expect(locked.code).toBe(4)
     expect(locked.err).toMatchInlineSnapshot(`
       "error: The database at ./data is held by process 4711
-        Stop the process that writes to it, or wait until it is done. get, scan, count, stats and verify work beside it.
+        Stop the process that writes to it, or wait until it is done. Verbs that only read work beside it.
       "
     `)
     const nothing = await lightning(["get", "k"], { openFailure: new NotADatabase({ path: "./data" }) })

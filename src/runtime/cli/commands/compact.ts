@@ -1,7 +1,6 @@
 import * as Command from "effect/cli/Command"
-import { examples, run } from "../command.ts"
+import { examples, runLazily } from "../command.ts"
 import * as Flags from "../flags.ts"
-import { compact } from "../verbs/compact.ts"
 
 export const compactCommand = Command.make(
   "compact",
@@ -9,7 +8,11 @@ export const compactCommand = Command.make(
     gte: Flags.bounds.gte,
     lt: Flags.bounds.lt
   },
-  (flags) => run((shared) => compact(shared, flags))
+  (flags) =>
+    runLazily(
+      () => import("../verbs/compact.ts"),
+      ({ compact }, shared) => compact(shared, flags)
+    )
 ).pipe(
   Command.withShortDescription("Give space of deleted entries back"),
   Command.withDescription(

@@ -1,8 +1,7 @@
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
-import { examples, run } from "../command.ts"
+import { examples, runLazily } from "../command.ts"
 import * as Flags from "../flags.ts"
-import { del } from "../verbs/delete.ts"
 
 export const deleteCommand = Command.make(
   "delete",
@@ -10,7 +9,11 @@ export const deleteCommand = Command.make(
     keys: Argument.String("key").pipe(Argument.withDescription("The keys to delete"), Argument.variadic({ min: 1 })),
     durability: Flags.durability
   },
-  (flags) => run((shared) => del(shared, flags))
+  (flags) =>
+    runLazily(
+      () => import("../verbs/delete.ts"),
+      ({ del }, shared) => del(shared, flags)
+    )
 ).pipe(
   Command.withShortDescription("Delete keys"),
   Command.withDescription("Deletes keys in one atomic write. A key that is not there is reported, and is no failure."),

@@ -1,18 +1,24 @@
-/** One line of JSON to one entry, or the reason why not, in words for the person who has to mend the line. */
+/** One line of JSON to one entry, or the reason why not. */
 import { isUtf8 } from "node:buffer"
-import { keyBytesMax } from "../../../domain/keys/kinds.ts"
-import { formatBytes, formatCount } from "../format/numbers.ts"
+import {
+  checkedEntry,
+  decodeBase64,
+  decodeHex,
+  type EntryExtras,
+  type EntryLimits,
+  keyspaceFault,
+  momentOf,
+  noExtras,
+  type ParsedEntry
+} from "./entry.ts"
+import type { FieldExpression, Mapping } from "./mapping.ts"
 
-export interface ParsedEntry {
-  readonly key: string | Uint8Array
-  readonly value: string | Uint8Array
-  readonly keyBytes: number
-  readonly valueBytes: number
-}
+export type ParseLine = (bytes: Uint8Array, limits: EntryLimits) => ParsedEntry | string
 
-export interface LineLimits {
-  readonly valueBytesMax: number
-}
+type Fields = Readonly<Record<string, unknown>>
+
+/** Something that was looked for in a record, or the reason why it is not there or of no use. */
+type Found<A> = { readonly found: A } | { readonly fault: string }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
 
@@ -23,7 +29,9 @@ const kindOf = (value: unknown): string =>
 const jsonReason = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).replace(/, (?:\.\.\.)?".*$/s, "").replace(/ \(line \d+ column \d+\)/, "")
 
-const parseObject = (bytes: Uint8Array): Record<string, unknown> | string => {
+const isFields = (value: unknown): value is Fields => typeof value === "object" && value !== null && !Array.isArray(value)
+
+const parseObject = (bytes: Uint8Array): Fields | string => {
   if (!isUtf8(bytes)) return "not UTF-8"
   let parsed: unknown
   try {
@@ -31,81 +39,136 @@ const parseObject = (bytes: Uint8Array): Record<string, unknown> | string => {
   } catch (error) {
     return `not JSON: ${jsonReason(error)}`
   }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return `${kindOf(parsed)}, not an object`
-  return parsed as Record<string, unknown>
+  return isFields(parsed) ? parsed : `${kindOf(parsed)}, not an object`
 }
 
-const fromBase64 = (value: unknown, name: string): Uint8Array | string => {
-  if (typeof value !== "string") return `"${name}" is ${kindOf(value)}, not a string`
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(value) || value.replace(/=+$/, "").length % 4 === 1) return `"${name}" is not base64`
-  return new Uint8Array(Buffer.from(value, "base64"))
+const decoded = (value: unknown, name: string, decode: (text: string) => Uint8Array | undefined, form: string): Found<Uint8Array> => {
+  if (typeof value !== "string") return { fault: `"${name}" is ${kindOf(value)}, not a string` }
+  const bytes = decode(value)
+  return bytes === undefined ? { fault: `"${name}" is not ${form}` } : { found: bytes }
 }
 
-const fromHex = (value: unknown, name: string): Uint8Array | string => {
-  if (typeof value !== "string") return `"${name}" is ${kindOf(value)}, not a string`
-  if (value.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(value)) return `"${name}" is not hexadecimal`
-  return new Uint8Array(Buffer.from(value, "hex"))
+const base64Field = (fields: Fields, name: string): Found<Uint8Array> => decoded(fields[name], name, decodeBase64, "base64")
+
+const standardKey = (fields: Fields): Found<string | Uint8Array> => {
+  const key = fields["key"]
+  if (typeof key === "string") return { found: key }
+  if (typeof key === "number") return { found: String(key) }
+  if (key !== undefined) return { fault: `"key" is ${kindOf(key)}, not a string` }
+  if (fields["keyBase64"] !== undefined) return base64Field(fields, "keyBase64")
+  if (fields["keyHex"] !== undefined) return decoded(fields["keyHex"], "keyHex", decodeHex, "hexadecimal")
+  return { fault: 'no "key" (name another field with --key-field)' }
 }
 
-const checked = (key: string | Uint8Array, value: string | Uint8Array, limits: LineLimits): ParsedEntry | string => {
-  if (key.length === 0) return "the key is empty"
-  if (typeof key === "string" && !key.isWellFormed()) return "the key holds half of a surrogate pair"
-  if (typeof value === "string" && !value.isWellFormed()) return "the value holds half of a surrogate pair"
-  const keyBytes = typeof key === "string" ? Buffer.byteLength(key) : key.length
-  if (keyBytes > keyBytesMax) return `the key has ${formatCount(keyBytes)} bytes; at most ${formatCount(keyBytesMax)} are allowed`
-  const valueBytes = typeof value === "string" ? Buffer.byteLength(value) : value.length
-  if (valueBytes > limits.valueBytesMax) return `the value has ${formatBytes(valueBytes)}; at most ${formatBytes(limits.valueBytesMax)} are allowed`
-  return { key, value, keyBytes, valueBytes }
+const valueText = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
+
+const standardValue = (fields: Fields): Found<string | Uint8Array> => {
+  if (fields["value"] !== undefined) return { found: valueText(fields["value"]) }
+  return fields["valueBase64"] === undefined ? { fault: 'no "value"' } : base64Field(fields, "valueBase64")
+}
+
+/** null stands for an absent one: what many programs write for a field without a value. */
+const extrasOf = (keyspace: unknown, expiresAt: unknown, names: readonly [keyspace: string, expiresAt: string]): Found<EntryExtras> => {
+  if (keyspace === undefined && expiresAt === undefined) return { found: noExtras }
+  const extras: { keyspace?: string; expiresAt?: number } = {}
+  if (keyspace !== undefined && keyspace !== null) {
+    if (typeof keyspace !== "string") return { fault: `"${names[0]}" is ${kindOf(keyspace)}, not the name of a keyspace` }
+    const fault = keyspaceFault(keyspace)
+    if (fault !== undefined) return { fault }
+    extras.keyspace = keyspace
+  }
+  if (expiresAt !== undefined && expiresAt !== null) {
+    const moment = momentOf(expiresAt)
+    if (moment === undefined) return { fault: `"${names[1]}" is not a time (milliseconds since 1970, or a date as 2030-01-31T12:00:00Z)` }
+    extras.expiresAt = moment
+  }
+  return { found: extras }
 }
 
 /**
  * `{"key": …, "value": …}`. The key is a string or a number, or `keyBase64` / `keyHex` give its bytes. A string value stands for its UTF-8 bytes, any other value for
- * its JSON text; `valueBase64` gives bytes. This is what `scan --json` prints. A string is the reason why the line is refused.
+ * its JSON text; `valueBase64` gives bytes. `keyspace` and `expiresAt` may stand beside them. This is what `export` and `scan --json` write. A string is the reason why the
+ * line is refused.
  */
-export const parseKeyValueLine = (bytes: Uint8Array, limits: LineLimits): ParsedEntry | string => {
+export const parseKeyValueLine: ParseLine = (bytes, limits) => {
   const fields = parseObject(bytes)
   if (typeof fields === "string") return fields
-  let key: string | Uint8Array
-  if (fields["key"] !== undefined) {
-    const found = fields["key"]
-    if (typeof found === "number") key = String(found)
-    else if (typeof found === "string") key = found
-    else return `"key" is ${kindOf(found)}, not a string`
-  } else {
-    const encoded =
-      fields["keyBase64"] !== undefined
-        ? fromBase64(fields["keyBase64"], "keyBase64")
-        : fields["keyHex"] !== undefined
-          ? fromHex(fields["keyHex"], "keyHex")
-          : 'no "key" (name another field with --key-field)'
-    if (typeof encoded === "string") return encoded
-    key = encoded
-  }
-  let value: string | Uint8Array
-  if (fields["value"] !== undefined) value = typeof fields["value"] === "string" ? fields["value"] : JSON.stringify(fields["value"])
-  else {
-    const encoded = fields["valueBase64"] !== undefined ? fromBase64(fields["valueBase64"], "valueBase64") : 'no "value"'
-    if (typeof encoded === "string") return encoded
-    value = encoded
-  }
-  return checked(key, value, limits)
+  const key = standardKey(fields)
+  if ("fault" in key) return key.fault
+  const value = standardValue(fields)
+  if ("fault" in value) return value.fault
+  const extras = extrasOf(fields["keyspace"], fields["expiresAt"], ["keyspace", "expiresAt"])
+  return "fault" in extras ? extras.fault : checkedEntry(key.found, value.found, extras.found, limits)
 }
 
-/** With `--key-field`: the key is that field of the object (dots lead into nested objects), the value is the whole line as it stands. */
-export const parseKeyFieldLine = (field: string) => {
-  const path = field.split(".")
-  return (bytes: Uint8Array, limits: LineLimits): ParsedEntry | string => {
+/** The field of this name, or else the one that its dots lead to. */
+const lookUp = (fields: Fields, name: string): unknown => {
+  if (Object.hasOwn(fields, name)) return fields[name]
+  let found: unknown = fields
+  for (const step of name.split("."))
+    found = typeof found === "object" && found !== null && Object.hasOwn(found, step) ? (found as Fields)[step] : undefined
+  return found
+}
+
+const keyText = (fields: Fields, name: string): Found<string> => {
+  const found = lookUp(fields, name)
+  if (found === undefined) return { fault: `no field "${name}"` }
+  if (typeof found !== "string" && typeof found !== "number") return { fault: `"${name}" is ${kindOf(found)}, not a string or a number` }
+  return { found: String(found) }
+}
+
+/** The text of a field or a template, for a key or a keyspace. */
+const expressionText = (fields: Fields, expression: FieldExpression): Found<string> => {
+  if (expression.type === "field") return keyText(fields, expression.name)
+  let out = ""
+  for (const part of expression.type === "template" ? expression.parts : []) {
+    if ("text" in part) {
+      out += part.text
+      continue
+    }
+    const found = keyText(fields, part.name)
+    if ("fault" in found) return found
+    out += found.found
+  }
+  return { found: out }
+}
+
+const mappedValue = (fields: Fields, line: Uint8Array, expression: FieldExpression): Found<string | Uint8Array> => {
+  if (expression.type === "whole") return { found: line }
+  if (expression.type === "template") return expressionText(fields, expression)
+  const found = lookUp(fields, expression.name)
+  return found === undefined ? { fault: `no field "${expression.name}"` } : { found: valueText(found) }
+}
+
+const mappedExtras = (fields: Fields, mapping: Mapping): Found<EntryExtras> => {
+  // Where the key is a field of the application's, so are fields that happen to be called like ours.
+  const own = mapping.key === undefined
+  let keyspace: unknown = own ? fields["keyspace"] : undefined
+  if (mapping.keyspace !== undefined) {
+    const name = expressionText(fields, mapping.keyspace)
+    if ("fault" in name) return name
+    keyspace = name.found
+  }
+  let expiresAt: unknown = own ? fields["expiresAt"] : undefined
+  let expiryName = "expiresAt"
+  if (mapping.expiresAt?.type === "field") {
+    expiryName = mapping.expiresAt.name
+    expiresAt = lookUp(fields, expiryName)
+    if (expiresAt === undefined) return { fault: `no field "${expiryName}"` }
+  }
+  return extrasOf(keyspace, expiresAt, [mapping.keyspace?.type === "field" ? mapping.keyspace.name : "keyspace", expiryName])
+}
+
+/** Lines of which `--map` says what is what. The whole record as a value is the line as it stands. */
+export const parseMappedLine = (mapping: Mapping): ParseLine => {
+  return (bytes, limits) => {
     const fields = parseObject(bytes)
     if (typeof fields === "string") return fields
-    let found: unknown = Object.hasOwn(fields, field) ? fields[field] : undefined
-    if (found === undefined) {
-      found = fields
-      for (const name of path) {
-        found = typeof found === "object" && found !== null && Object.hasOwn(found, name) ? (found as Record<string, unknown>)[name] : undefined
-      }
-    }
-    if (found === undefined) return `no field "${field}"`
-    if (typeof found !== "string" && typeof found !== "number") return `"${field}" is ${kindOf(found)}, not a string or a number`
-    return checked(String(found), bytes, limits)
+    const key = mapping.key === undefined ? standardKey(fields) : expressionText(fields, mapping.key)
+    if ("fault" in key) return key.fault
+    const value = mapping.value === undefined ? standardValue(fields) : mappedValue(fields, bytes, mapping.value)
+    if ("fault" in value) return value.fault
+    const extras = mappedExtras(fields, mapping)
+    return "fault" in extras ? extras.fault : checkedEntry(key.found, value.found, extras.found, limits)
   }
 }

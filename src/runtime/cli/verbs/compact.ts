@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { WorkOptions, WorkProgress } from "../../../services/WorkProgress.ts"
 import { explain } from "../explain.ts"
 import { formatBytes, formatDuration } from "../format/numbers.ts"
 import { formatTable } from "../format/table.ts"
 import { Output } from "../Output.ts"
+import { withProgress } from "../progress.ts"
 import { openWriter, parseKey, printResult, type Shared } from "../shared.ts"
-import { withWaiting } from "../waiting.ts"
 
 export interface CompactOptions {
   readonly gte: Option.Option<string>
@@ -21,7 +22,24 @@ export const compact = Effect.fnUntraced(function* (shared: Shared, options: Com
   const before = yield* db.stats
   const startMs = performance.now()
   const range = { ...gte, ...lt, ...(Option.isSome(shared.keyspace) ? { keyspace: shared.keyspace.value } : {}) }
-  yield* withWaiting(`compacting ${shared.path}`, Effect.mapError(Object.keys(range).length === 0 ? db.compact() : db.compact(range), explain)).pipe(
+  let progress: WorkProgress | undefined
+  const watch: WorkOptions = {
+    onStart: (started) => {
+      progress = started
+    }
+  }
+  yield* withProgress(
+    () => ({
+      verb: `compacting ${shared.path}`,
+      done: 0,
+      noun: ["file", "files"],
+      bytes: progress?.bytes() ?? 0,
+      bytesTotal: progress?.bytesTotal(),
+      bytesOnly: true
+    }),
+    shared.json,
+    Effect.mapError(db.compact(Object.keys(range).length === 0 ? undefined : range, watch), explain)
+  ).pipe(
     Effect.onInterrupt(() =>
       output.note("Stopped. Nothing is lost: the tables are as they were or as they should be. Run the same command to go on.")
     )
@@ -44,6 +62,6 @@ export const compact = Effect.fnUntraced(function* (shared: Shared, options: Com
         "  "
       )
     ],
-    { milliseconds: Math.round(ms), before: before.disk, after: after.disk }
+    { durationMs: Math.round(ms), before: before.disk, after: after.disk }
   )
 })

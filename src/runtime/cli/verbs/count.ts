@@ -1,27 +1,39 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { explain } from "../explain.ts"
-import { formatCount } from "../format/numbers.ts"
+import { formatBytes, formatCount } from "../format/numbers.ts"
 import { Output } from "../Output.ts"
 import { withProgress } from "../progress.ts"
 import { openReader, printResult, type Shared } from "../shared.ts"
 import { type BoundFlags, boundsOf } from "./rangeOf.ts"
 
-/** The exact number of entries within the bounds, as of one moment. */
-export const count = Effect.fnUntraced(function* (shared: Shared, flags: BoundFlags) {
-  const bounds = yield* boundsOf(shared, flags)
+export interface CountOptions extends BoundFlags {
+  readonly estimate: boolean
+}
+
+/** The number of entries within the bounds, as of one moment: exact, from the keys alone; or about, without reading them. */
+export const count = Effect.fnUntraced(function* (shared: Shared, options: CountOptions) {
+  const bounds = yield* boundsOf(shared, options)
   const output = yield* Output
   const { target } = yield* openReader(shared)
+  // A number alone where a program reads it; grouped digits where a person does.
+  if (options.estimate) {
+    const { bytes, entries } = yield* Effect.mapError(target.estimate(bounds), explain)
+    return yield* printResult(shared, [output.stdoutIsTerminal ? `about ${formatCount(entries)}, ${formatBytes(bytes)}` : String(entries)], {
+      count: entries,
+      bytes,
+      estimated: true
+    })
+  }
   let entries = 0
   yield* withProgress(
     () => ({ verb: "counting", done: entries, noun: ["entry", "entries"], bytes: 0 }),
     shared.json,
-    Stream.runForEachArray(Stream.mapError(target.scan(bounds), explain), (chunk) =>
+    Stream.runForEachArray(Stream.mapError(target.scan({ ...bounds, keysOnly: true }), explain), (chunk) =>
       Effect.sync(() => {
         entries += chunk.length
       })
     )
   )
-  // A number alone where a program reads it; grouped digits where a person does.
   yield* printResult(shared, [output.stdoutIsTerminal ? formatCount(entries) : String(entries)], { count: entries })
 })

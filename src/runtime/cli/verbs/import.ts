@@ -1,197 +1,230 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as fs from "node:fs"
-import type { Durability, Operations } from "../../../services/Database.ts"
+import * as Stream from "effect/Stream"
+import type { DatabaseShape, Operations } from "../../../services/Database.ts"
 import { CliFailure } from "../CliFailure.ts"
-import { explain, ioReason } from "../explain.ts"
+import { explain } from "../explain.ts"
 import { ExitCode } from "../exitCodes.ts"
-import { formatByteRate, formatBytes, formatCount, formatDuration, formatNoun, formatRate } from "../format/numbers.ts"
-import { formatTable } from "../format/table.ts"
-import { formatProblem, type ImportEvent, type ImportProblem } from "../importing/batches.ts"
-import { defaultBatch, importEvents, type ImportState, makeImportState } from "../importing/importing.ts"
-import { parseKeyFieldLine, parseKeyValueLine } from "../importing/jsonLine.ts"
-import { type InputMeter, lineEvents, measureTree, treeEvents, type TreeSourceOptions } from "../importing/sources.ts"
+import { jsonField } from "../format/bytesText.ts"
+import { formatBytes, formatCount, formatNoun } from "../format/numbers.ts"
+import { formatProblem, type ImportProblem, makeTally } from "../importing/batches.ts"
+import { eventsOf, treeOptionsOf } from "../importing/events.ts"
+import { batchesOf, defaultBatch, importEvents, type ImportState, makeImportState } from "../importing/importing.ts"
+import type { InputMeter } from "../importing/input.ts"
+import { type ImportFlags, type ImportPlan, planImport } from "../importing/plan.ts"
+import { type Checkpoint, findPlace, makeCheckpoint, type StoredPlace } from "../importing/resume.ts"
+import { measureTree, sumTree } from "../importing/sources.ts"
+import { describePlace, type Rehearsal, rehearsalJson, rehearsalLines, stopped, summaryJson, summaryLines } from "../importing/summary.ts"
 import { Output } from "../Output.ts"
 import { withProgress } from "../progress.ts"
-import { openWriter, printResult, realPath, type Shared, usage } from "../shared.ts"
-
-export interface ImportFlags {
-  /** Directories, files of JSON lines, or `-` for standard input. */
-  readonly sources: ReadonlyArray<string>
-  readonly keyField: Option.Option<string>
-  readonly keyPrefix: string
-  readonly extensions: ReadonlyArray<string>
-  readonly metadata: Option.Option<string>
-  readonly onError: "stop" | "skip"
-  readonly durability: Durability
-}
-
-interface Input {
-  readonly name: string
-  readonly kind: "tree" | "lines" | "stdin"
-  /** Known beforehand for a file; measured meanwhile for a tree. */
-  readonly bytes: number | undefined
-}
-
-const inspect = (name: string): Effect.Effect<Input, CliFailure> =>
-  Effect.suspend(() => {
-    if (name === "-") {
-      const stat = fs.fstatSync(0)
-      return Effect.succeed<Input>({ name, kind: "stdin", bytes: stat.isFile() ? stat.size : undefined })
-    }
-    try {
-      const stat = fs.statSync(name)
-      return Effect.succeed<Input>(
-        stat.isDirectory() ? { name, kind: "tree", bytes: undefined } : { name, kind: "lines", bytes: stat.isFile() ? stat.size : undefined }
-      )
-    } catch (error) {
-      return Effect.fail(unreadable(name, ioReason(error)))
-    }
-  })
-
-const unreadable = (file: string, reason: string): CliFailure =>
-  new CliFailure({
-    tag: "InputUnreadable",
-    message: `${file} cannot be read: ${reason}`,
-    hint: "Give a directory, a file of JSON lines, or - for standard input.",
-    exitCode: ExitCode.failure,
-    details: { file }
-  })
-
-const normaliseExtension = (extension: string): string => (extension.startsWith(".") ? extension : `.${extension}`)
+import { openWriter, printResult, type Shared } from "../shared.ts"
 
 /** Problems printed as they happen; the rest are counted. */
 const notesMax = 10
 
+/** Entries that a dry run shows. */
+const rehearsedMax = 5
+
+/** Values that it shows as JSON. */
+const rehearsedBytesMax = 1_000
+
+/** Keyspaces that the records of one import may name: more is a field that was not meant. */
+const namedKeyspacesMax = 1_000
+
 export const importVerb = Effect.fnUntraced(function* (shared: Shared, flags: ImportFlags) {
   const output = yield* Output
-  if (shared.hex) return yield* usage("--hex does not apply to import", 'Lines may give a key as "keyHex" or "keyBase64".')
-  const inputs = yield* Effect.forEach(flags.sources, inspect)
-  const trees = inputs.some((input) => input.kind === "tree")
-  if (!trees && flags.extensions.length > 0) return yield* usage("--ext applies to directories only")
-  if (!trees && Option.isSome(flags.metadata)) return yield* usage("--metadata applies to directories only")
-  if (!trees && flags.keyPrefix !== "") return yield* usage("--key-prefix applies to directories only")
-  if (trees && inputs.length > 1 && inputs.some((input) => input.kind !== "tree"))
-    return yield* usage("Directories and files of lines cannot be mixed in one import")
-  if (trees && Option.isSome(flags.keyField)) return yield* usage("--key-field applies to JSON lines only")
-  if (Option.isSome(flags.metadata) && Option.isSome(shared.keyspace) && flags.metadata.value === shared.keyspace.value) {
-    return yield* usage("--metadata and --keyspace name the same keyspace", "The content and its metadata would overwrite each other.")
-  }
+  const plan = yield* planImport(shared, flags)
+  if (plan.inputs.some((input) => input.type === "text" && input.path === undefined) && process.stdin.isTTY)
+    yield* output.note("Reading from the terminal; Ctrl-D ends the input.")
+  if (flags.dryRun) return yield* rehearse(shared, flags, plan)
 
-  const { db, target } = yield* openWriter(shared, { create: true, durability: flags.durability })
+  const { db, target } = yield* openWriter(shared, { create: true, durability: flags.durability, bulk: true })
   if (Option.isSome(flags.metadata)) yield* Effect.mapError(db.keyspace(flags.metadata.value), explain)
-
-  const state = makeImportState()
+  const { before, noted } = yield* placeToGoOnFrom(shared, flags, plan, db)
+  const state = makeImportState(before)
   const startMs = performance.now()
-  for (const input of inputs) {
-    yield* importInput(shared, flags, input, target, state)
-    if (state.stop !== undefined) return yield* stopped(state)
-  }
+  const checkpoint = plan.identity === undefined ? undefined : makeCheckpoint(db, plan.identity, noted)
+  yield* store(shared, flags, plan, before, { db, target, checkpoint }, state)
   const ms = performance.now() - startMs
+  if (state.stop !== undefined) return yield* stopped(state.stop, state, checkpoint?.isKept() === true ? "resumable" : "import")
   // The first problems were printed as they came; a last line says that there were more.
-  if (!shared.json && state.tally.problems > notesMax) yield* output.note(`… and ${formatCount(state.tally.problems - notesMax)} more`)
-  yield* printResult(shared, summaryLines(state, ms, flags.durability), summaryJson(state, ms, flags.durability))
+  yield* noteMore(shared, state.tally.problems - (before?.problems ?? 0))
+  yield* printResult(shared, summaryLines(state, before, ms, flags.durability), summaryJson(state, before, ms, flags.durability))
 })
 
-const importInput = Effect.fnUntraced(function* (shared: Shared, flags: ImportFlags, input: Input, target: Operations, state: ImportState) {
+interface Earlier {
+  readonly before: StoredPlace | undefined
+  /** Something is noted, of use or not. */
+  readonly noted: boolean
+}
+
+/** Where an earlier run of this import came to; says so, or why it begins again. */
+const placeToGoOnFrom = Effect.fnUntraced(function* (
+  shared: Shared,
+  flags: ImportFlags,
+  plan: ImportPlan,
+  db: DatabaseShape
+): Effect.fn.Return<Earlier, CliFailure, Output> {
+  const output = yield* Output
+  if (plan.identity === undefined) return { before: undefined, noted: false }
+  const found = yield* findPlace(db, plan.identity)
+  if (found.type === "none" || flags.restart) return { before: undefined, noted: found.type !== "none" }
+  let fault = found.type === "void" ? found.reason : undefined
+  if (found.type === "found") {
+    const { place } = found
+    const input = plan.inputs[place.source]
+    if (input?.type === "tree") {
+      const there = yield* Effect.promise(() => sumTree(input.path, treeOptionsOf(shared, flags), place.end))
+      if (there?.sum !== place.sum) fault = `${input.name} has changed since`
+    }
+    if (fault === undefined) {
+      const stored = formatNoun(place.entries, "entry is stored", "entries are stored")
+      yield* output.note(`resuming at ${describePlace(place, input?.name ?? "")} (${stored}); --restart begins again`)
+      return { before: place, noted: true }
+    }
+  }
+  yield* output.note(`beginning again: ${fault}`)
+  return { before: undefined, noted: true }
+})
+
+/** The size of trees is only for the time left: nobody waits for it, and where nobody sees it, nobody looks. */
+const totalBytes = Effect.fnUntraced(function* (shared: Shared, flags: ImportFlags, plan: ImportPlan) {
+  const output = yield* Output
+  const total = { bytes: plan.bytes }
+  const trees = plan.inputs.filter((input) => input.type === "tree")
+  if (trees.length > 0 && output.stderrIsTerminal) {
+    yield* Effect.forkChild(
+      Effect.promise(async (signal) => {
+        let bytes = 0
+        for (const { path } of trees) bytes += await measureTree(path, treeOptionsOf(shared, flags), signal)
+        total.bytes = bytes
+      })
+    )
+  }
+  return total
+})
+
+/** Problems are printed at once, on a line of their own, in the order they occur. */
+const problemNotes = Effect.fnUntraced(function* (shared: Shared) {
+  const output = yield* Output
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  let count = 0
+  return (problem: ImportProblem): void => {
+    if (!shared.json && ++count <= notesMax) run(output.note(`skipped ${formatProblem(problem)}`))
+  }
+})
+
+const noteMore = Effect.fnUntraced(function* (shared: Shared, problems: number) {
+  const output = yield* Output
+  if (!shared.json && problems > notesMax) yield* output.note(`… and ${formatCount(problems - notesMax)} more`)
+})
+
+/** Opens the keyspaces that records name; they are made where they do not exist, as that of `--keyspace` is. */
+const keyspaceOpener = (db: DatabaseShape, opened: ReadonlyArray<string>) => {
+  const known = new Set(opened)
+  return (name: string): Effect.Effect<void, CliFailure> =>
+    Effect.suspend((): Effect.Effect<void, CliFailure> => {
+      if (known.has(name)) return Effect.void
+      if (known.size >= namedKeyspacesMax) {
+        return Effect.fail(
+          new CliFailure({
+            tag: "TooManyKeyspaces",
+            message: `The input names more than ${formatCount(namedKeyspacesMax)} keyspaces`,
+            hint: "Is this the field that says the keyspace? Look at it with --dry-run.",
+            exitCode: ExitCode.failure
+          })
+        )
+      }
+      known.add(name)
+      return Effect.asVoid(Effect.mapError(db.keyspace(name), explain))
+    })
+}
+
+interface Destination {
+  readonly db: DatabaseShape
+  readonly target: Operations
+  readonly checkpoint: Checkpoint | undefined
+}
+
+const store = Effect.fnUntraced(function* (
+  shared: Shared,
+  flags: ImportFlags,
+  plan: ImportPlan,
+  before: StoredPlace | undefined,
+  { checkpoint, db, target }: Destination,
+  state: ImportState
+) {
   const output = yield* Output
   const meter: InputMeter = { bytes: 0 }
-  let bytesTotal = input.bytes
-  let source: AsyncIterable<ReadonlyArray<ImportEvent>>
-  if (input.kind === "tree") {
-    const options: TreeSourceOptions = {
-      extensions: flags.extensions.map(normaliseExtension),
-      exclude: [realPath(shared.path)],
-      keyPrefix: flags.keyPrefix,
-      metadata: Option.getOrUndefined(flags.metadata),
-      filesMax: 16,
-      readBytesMax: 32 * 1024 * 1024
-    }
-    // The walk compares real paths, so it starts from one.
-    const root = realPath(input.name)
-    source = treeEvents(root, options, meter)
-    // The size of the tree is only for the time left; nobody waits for it, and where nobody sees it, nobody looks.
-    if (output.stderrIsTerminal) {
-      yield* Effect.forkChild(
-        Effect.map(
-          Effect.promise((signal) => measureTree(root, options, signal)),
-          (bytes) => {
-            bytesTotal = bytes
-          }
-        )
-      )
-    }
-  } else {
-    if (input.kind === "stdin" && process.stdin.isTTY) yield* output.note("Reading JSON lines from the terminal; Ctrl-D ends the input.")
-    const parse = Option.isSome(flags.keyField) ? parseKeyFieldLine(flags.keyField.value) : parseKeyValueLine
-    const stream = input.kind === "stdin" ? process.stdin : fs.createReadStream(input.name, { highWaterMark: 256 * 1024 })
-    source = lineEvents(stream, input.kind === "stdin" ? "standard input" : input.name, parse, meter)
+  const current = { source: before?.source ?? 0 }
+  const total = yield* totalBytes(shared, flags, plan)
+  const options = {
+    ...defaultBatch,
+    durability: flags.durability,
+    onError: flags.onError,
+    source: () => current.source,
+    checkpoint,
+    openKeyspace: keyspaceOpener(db, Option.isSome(flags.metadata) ? [flags.metadata.value] : [])
   }
-  const before = { entries: state.entries }
-  state.inputBytes = 0
-  // The file's own problems are printed at once, on a line of their own, in the order they occur.
-  const runNote = Effect.runForkWith(yield* Effect.context<never>())
-  const onProblem = (problem: ImportProblem): void => {
-    if (!shared.json && state.tally.problems <= notesMax) runNote(output.note(`skipped ${formatProblem(problem)}`))
-  }
+  const onProblem = yield* problemNotes(shared)
   yield* withProgress(
-    () => ({ verb: "importing", done: state.entries - before.entries, noun: ["entry", "entries"], bytes: state.inputBytes, bytesTotal }),
+    () => ({ verb: "importing", done: state.entries, noun: ["entry", "entries"], bytes: state.inputBytes, bytesTotal: total.bytes }),
     shared.json,
-    importEvents(target, source, { ...defaultBatch, durability: flags.durability, onError: flags.onError }, meter, state, onProblem)
-  ).pipe(
-    Effect.onInterrupt(() =>
-      output.note(
-        `Stopped. ${formatNoun(state.entries, "entry is", "entries are")} stored (${formatBytes(state.bytes)}` +
-          `${before.entries > 0 ? `, ${formatCount(state.entries - before.entries)} of them from ${input.name}` : ""}). ` +
-          "Run the same command again to resume: what is there is overwritten with the same content."
-      )
-    )
-  )
+    importEvents(target, eventsOf(shared, flags, plan, before, meter, current), options, meter, state, onProblem)
+  ).pipe(Effect.onInterrupt(() => output.note(interruptedNote(plan, checkpoint, state))))
+  if (checkpoint !== undefined && state.stop === undefined) yield* checkpoint.finish
 })
 
-const stopped = (state: ImportState): CliFailure =>
-  new CliFailure({
-    tag: "MalformedInput",
-    message: formatProblem(state.stop!),
-    hint:
-      `${formatNoun(state.entries, "entry", "entries")} before it ${state.entries === 1 ? "is" : "are"} stored. ` +
-      "Correct the input and run the command again, or leave out what cannot be read with --on-error skip.",
-    exitCode: ExitCode.failure,
-    details: { file: state.stop!.file, line: state.stop!.line, reason: state.stop!.reason, entries: state.entries, bytes: state.bytes }
-  })
-
-const skipNames: Readonly<Record<string, readonly [string, string]>> = {
-  symbolicLink: ["symbolic link", "symbolic links"],
-  specialFile: ["special file", "special files"],
-  extension: ["file with another extension", "files with another extension"],
-  excluded: ["excluded directory", "excluded directories"]
+const interruptedNote = (plan: ImportPlan, checkpoint: Checkpoint | undefined, state: ImportState): string => {
+  const input = plan.inputs[state.place?.source ?? 0]
+  const how =
+    checkpoint?.isKept() !== true || state.place === undefined || input === undefined
+      ? "Run the same command again to resume: what is there is overwritten with the same content."
+      : `Run the same command again to resume at ${describePlace(state.place, input.name)}; --restart begins again.`
+  return `Stopped. ${formatNoun(state.entries, "entry is", "entries are")} stored (${formatBytes(state.bytes)}). ${how}`
 }
 
-const summaryLines = (state: ImportState, ms: number, durability: Durability): Array<string> => {
-  const left = [...state.tally.skips].map(([reason, n]) => formatNoun(n, ...(skipNames[reason] ?? [reason, reason])))
-  return [
-    `imported ${formatNoun(state.entries, "entry", "entries")}, ${formatBytes(state.bytes)}, in ${formatDuration(ms)}`,
-    ...formatTable(
-      [
-        ["rate", `${formatByteRate(state.bytes, ms)}, ${formatRate(state.entries, ms)}`],
-        ["batches", `${formatCount(state.batches)}, ${durability}`],
-        ...(state.tally.problems > 0 ? [["skipped", `${formatNoun(state.tally.problems, "entry", "entries")} that could not be read`]] : []),
-        ...(left.length > 0 ? [["left out", left.join(", ")]] : [])
-      ],
-      [],
-      "  "
+const bytesOf = (data: string | Uint8Array): Uint8Array => (typeof data === "string" ? Buffer.from(data) : data)
+
+/** `--dry-run`: everything but writing. No database is opened, and none needs to be there. */
+const rehearse = Effect.fnUntraced(function* (shared: Shared, flags: ImportFlags, plan: ImportPlan) {
+  const output = yield* Output
+  const meter: InputMeter = { bytes: 0 }
+  const current = { source: 0 }
+  const tally = makeTally()
+  const total = yield* totalBytes(shared, flags, plan)
+  const rehearsal: Rehearsal = { entries: 0, bytes: 0, first: [], keyspaces: new Set(), stop: undefined }
+  const options = { ...defaultBatch, onError: flags.onError, source: () => current.source }
+  const batches = batchesOf(eventsOf(shared, flags, plan, undefined, meter, current), options, meter, tally, yield* problemNotes(shared))
+  yield* withProgress(
+    () => ({ verb: "reading", done: rehearsal.entries, noun: ["entry", "entries"], bytes: meter.bytes, bytesTotal: total.bytes }),
+    shared.json,
+    Stream.runForEach(batches, (batch) =>
+      Effect.sync(() => {
+        for (const operation of batch.operations) {
+          if (operation.type !== "put") continue
+          if (operation.keyspace !== undefined) rehearsal.keyspaces.add(operation.keyspace)
+          // The metadata of a file is no entry.
+          if (rehearsal.first.length === rehearsedMax || operation.keyspace === Option.getOrNull(flags.metadata)) continue
+          rehearsal.first.push({ key: bytesOf(operation.key), value: bytesOf(operation.value), keyspace: operation.keyspace })
+        }
+        rehearsal.entries += batch.entries
+        rehearsal.bytes += batch.bytes
+        rehearsal.stop = batch.stop
+      })
     )
-  ]
-}
-
-const summaryJson = (state: ImportState, ms: number, durability: Durability): unknown => ({
-  entries: state.entries,
-  bytes: state.bytes,
-  milliseconds: Math.round(ms),
-  batches: state.batches,
-  sequence: state.sequence,
-  durability,
-  skipped: state.tally.problems,
-  problems: state.tally.firstProblems.map(({ file, line, reason }) => ({ file, line, reason })),
-  leftOut: Object.fromEntries(state.tally.skips)
+  )
+  if (rehearsal.stop !== undefined) return yield* stopped(rehearsal.stop, rehearsal, "dryRun")
+  yield* noteMore(shared, tally.problems)
+  const columns = output.stdoutIsTerminal ? output.columns() : 120
+  yield* printResult(
+    shared,
+    rehearsalLines(rehearsal, tally, columns),
+    rehearsalJson(rehearsal, tally, ({ key, keyspace, value }) => ({
+      ...jsonField("key", key),
+      valueBytes: value.length,
+      ...(value.length > rehearsedBytesMax ? {} : jsonField("value", value)),
+      ...(keyspace === undefined ? {} : { keyspace })
+    }))
+  )
 })

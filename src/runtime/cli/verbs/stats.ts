@@ -1,55 +1,70 @@
 import * as Effect from "effect/Effect"
-import type { DatabaseStats, Health, KeyspaceInfo } from "../../../services/Database.ts"
-import { explain } from "../explain.ts"
-import { escapeText } from "../format/bytesText.ts"
-import { formatBytes, formatCount, formatDuration, formatNoun } from "../format/numbers.ts"
-import { type Paint, paint } from "../format/paint.ts"
-import { formatTable } from "../format/table.ts"
+import * as Option from "effect/Option"
+import type { DatabaseShape, DatabaseStats, Health } from "../../../services/Database.ts"
+import type { CliFailure } from "../CliFailure.ts"
+import { paint } from "../format/paint.ts"
 import { Output } from "../Output.ts"
-import { openReader, printResult, type Shared } from "../shared.ts"
+import { openReader, printResult, type Shared, usage } from "../shared.ts"
+import { durationFlag } from "../timeText.ts"
+import { formatStats } from "../watching/formatStats.ts"
+import { keyspacesJson, type KeyspaceSize, keyspaceSizes } from "./keyspaces.ts"
 
-export const stats = Effect.fnUntraced(function* (shared: Shared) {
-  const output = yield* Output
-  const { db } = yield* openReader(shared)
-  const values = yield* db.stats
-  const keyspaces = yield* Effect.mapError(db.keyspaces, explain)
-  const health = yield* db.health
-  yield* printResult(shared, formatStats(values, keyspaces, health, paint(output.stdoutColours)), { ...values, keyspaces, health })
+export interface StatsOptions {
+  readonly watch: boolean
+  readonly interval: Option.Option<string>
+  readonly count: Option.Option<number>
+}
+
+/** Everything that is told of a database, from one moment. */
+export interface StatsReport {
+  readonly values: DatabaseStats
+  readonly keyspaces: ReadonlyArray<KeyspaceSize>
+  readonly health: Health
+}
+
+export const gatherStats = Effect.fnUntraced(function* (db: DatabaseShape): Effect.fn.Return<StatsReport, CliFailure> {
+  return { values: yield* db.stats, keyspaces: yield* keyspaceSizes(db), health: yield* db.health }
 })
 
-/** What a read-only open can know of a database: its files, and what opening it found. Counters of a live writer are the writer's own. */
-export const formatStats = (values: DatabaseStats, keyspaces: ReadonlyArray<KeyspaceInfo>, health: Health, style: Paint): Array<string> => {
-  const { disk, memtables, recovery } = values
-  const section = (title: string, rows: ReadonlyArray<ReadonlyArray<string>>): Array<string> =>
-    rows.length === 0 ? [] : ["", style("bold", title), ...formatTable(rows, ["left", "right", "right"], "  ")]
-  return [
-    `${style("bold", values.path)}  ${health.state}${health.reasons.length === 0 ? "" : `: ${health.reasons.join("; ")}`}`,
-    ...section("commits", [
-      ["visible up to sequence", formatCount(values.visibleSequence)],
-      ["in tables up to", formatCount(values.flushedSequence)],
-      ["not yet in tables", formatNoun(memtables.entries, "entry", "entries"), `${formatBytes(memtables.bytes)} of memory`]
-    ]),
-    ...section("space on disk", [
-      ["tables", formatBytes(disk.tables)],
-      ["value files", formatBytes(disk.valueFiles), disk.valueFiles === 0 ? "" : `${formatBytes(disk.valueFilesLive)} live`],
-      ["log", formatBytes(disk.log)],
-      ["manifest", formatBytes(disk.manifest)],
-      ["total", formatBytes(disk.total)]
-    ]),
-    ...section(
-      "levels",
-      values.levels
-        .filter((level) => level.tables > 0)
-        .map((level) => [`level ${level.level}`, formatNoun(level.tables, "table"), formatBytes(level.bytes)])
-    ),
-    ...section(
-      "keyspaces",
-      keyspaces.map((keyspace) => [escapeText(keyspace.name), formatBytes(keyspace.tableBytes)])
-    ),
-    ...section("opening", [
-      ["transactions replayed from the log", formatCount(recovery.replayedTransactions), formatBytes(recovery.replayedBytes)],
-      ...(recovery.cutBytes === 0 ? [] : [["torn tail ignored", formatBytes(recovery.cutBytes), formatNoun(recovery.laterGroupsCut, "later group")]]),
-      ["took", formatDuration(recovery.durationMs)]
-    ])
-  ].map((line) => line.trimEnd())
+/** What counts within the process that writes: a read-only look at its files has no such numbers, and its own zeros would be none. */
+const countersOfTheWriter = [
+  "durableSequence",
+  "blockCache",
+  "valueCache",
+  "commits",
+  "flushes",
+  "compactions",
+  "writeAmplification",
+  "stalls",
+  "transactions",
+  "snapshots"
+] as const
+
+/** As JSON, with nothing that a read-only look cannot know. */
+export const statsJson = ({ health, keyspaces, values }: StatsReport): Record<string, unknown> => {
+  const known: Record<string, unknown> = { ...values }
+  for (const name of countersOfTheWriter) delete known[name]
+  // Memory of the reader's own.
+  known["memtables"] = { entries: values.memtables.entries }
+  return { ...known, keyspaces: keyspacesJson(keyspaces), health, notVisible: countersOfTheWriter }
 }
+
+const intervalDefaultMs = 1000
+const intervalMinMs = 100
+
+export const stats = Effect.fnUntraced(function* (shared: Shared, options: StatsOptions) {
+  const output = yield* Output
+  const intervalMs = Option.isSome(options.interval) ? yield* durationFlag("--interval", options.interval.value) : intervalDefaultMs
+  if (!options.watch && (Option.isSome(options.interval) || Option.isSome(options.count)))
+    return yield* usage(`--${Option.isSome(options.interval) ? "interval" : "count"} goes with --watch`, "Add --watch.")
+  if (intervalMs < intervalMinMs) return yield* usage("--interval is too short", "Give 100ms or more.")
+  if (Option.isSome(options.count) && options.count.value < 1) return yield* usage("--count is less than one", "Give 1 or more.")
+  const { db } = yield* openReader(shared)
+  if (!options.watch) {
+    const report = yield* gatherStats(db)
+    const lines = formatStats(report, { style: paint(output.stdoutColours), ownCounters: false })
+    return yield* printResult(shared, lines, statsJson(report))
+  }
+  const { watchStats } = yield* Effect.promise(() => import("../watching/watchStats.ts"))
+  yield* watchStats(shared, db, { intervalMs, count: Option.getOrElse(options.count, () => Number.POSITIVE_INFINITY) })
+})

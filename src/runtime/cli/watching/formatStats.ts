@@ -1,0 +1,138 @@
+import type { DatabaseStats, Health } from "../../../services/Database.ts"
+import { escapeText } from "../format/bytesText.ts"
+import { formatBytes, formatCount, formatDuration, formatNoun } from "../format/numbers.ts"
+import type { Paint } from "../format/paint.ts"
+import { formatTable } from "../format/table.ts"
+import { historyText, type KeyspaceSize } from "../verbs/keyspaces.ts"
+
+interface Report {
+  readonly values: DatabaseStats
+  readonly keyspaces: ReadonlyArray<KeyspaceSize>
+  readonly health: Health
+}
+
+export interface StatsStyle {
+  readonly style: Paint
+  /** Whether the numbers come from the database that writes: caches, amplification and the like are then shown; a reader's own would mislead. */
+  readonly ownCounters: boolean
+}
+
+type Rows = ReadonlyArray<ReadonlyArray<string>>
+
+/** That a look from outside is read-only goes without saying: it is no state of the database. */
+const healthText = ({ reasons, state }: Health, own: boolean): string => {
+  const told = own ? reasons : reasons.filter((reason) => !reason.startsWith("opened with readOnly"))
+  return told.length > 0 ? `${state}: ${told.join("; ")}` : !own && state === "readOnly" ? "seen from outside, read-only" : state
+}
+
+/** Sections of aligned lines, for a person. */
+export const formatStats = (report: Report, { ownCounters, style }: StatsStyle): Array<string> => {
+  const { health, keyspaces, values } = report
+  const section = (title: string, rows: Rows): Array<string> =>
+    rows.length === 0 ? [] : ["", style("bold", title), ...formatTable(rows, ["left", "right", "right", "right"], "  ")]
+  return [
+    `${style("bold", escapeText(values.path))}  ${healthText(health, ownCounters)}`,
+    ...section("commits", commitRows(values)),
+    ...section("space on disk", spaceRows(values)),
+    ...section("levels", levelRows(values)),
+    ...section("kept of the past", retentionRows(values)),
+    ...section("keyspaces", keyspaceRows(keyspaces)),
+    ...(ownCounters
+      ? [
+          ...section("caches", cacheRows(values)),
+          ...section("writing", writingRows(values)),
+          ...section("readers and transactions", holderRows(values))
+        ]
+      : []),
+    ...section("opening", openingRows(values)),
+    ...(ownCounters
+      ? []
+      : [
+          "",
+          "Caches, write amplification, transactions and snapshots are counted in the process that writes, and not visible from outside: ask db.stats there."
+        ])
+  ].map((line) => line.trimEnd())
+}
+
+const commitRows = ({ flushedSequence, memtables, visibleSequence }: DatabaseStats): Rows => [
+  ["visible up to sequence", formatCount(visibleSequence)],
+  ["in tables up to", formatCount(flushedSequence)],
+  ["not yet in tables", formatNoun(memtables.entries, "entry", "entries")]
+]
+
+const shareOf = (part: number, whole: number): string => (whole === 0 ? "" : `${((100 * part) / whole).toFixed(1)} %`)
+
+const spaceRows = ({ disk }: DatabaseStats): Rows => [
+  ["tables", formatBytes(disk.tables), shareOf(disk.tables, disk.total)],
+  [
+    "value files",
+    formatBytes(disk.valueFiles),
+    shareOf(disk.valueFiles, disk.total),
+    disk.valueFiles === 0 ? "" : `${formatBytes(disk.valueFilesLive)} live`
+  ],
+  ["log", formatBytes(disk.log), shareOf(disk.log, disk.total)],
+  ["manifest", formatBytes(disk.manifest), shareOf(disk.manifest, disk.total)],
+  ["total", formatBytes(disk.total)]
+]
+
+const levelRows = ({ levels }: DatabaseStats): Rows =>
+  levels
+    .filter((level) => level.tables > 0)
+    .map((level) => [
+      `level ${level.level}`,
+      formatNoun(level.tables, "table"),
+      formatBytes(level.bytes),
+      formatNoun(level.entries, "entry", "entries")
+    ])
+
+const retentionRows = ({ retention }: DatabaseStats): Rows => [
+  [
+    "log",
+    formatNoun(retention.logSegments, "file"),
+    retention.logFromSequence === undefined ? "" : `commits from ${formatCount(retention.logFromSequence)} on`
+  ],
+  ["default keyspace readable from", retention.historyFromSequence === 0 ? "the beginning" : formatCount(retention.historyFromSequence)]
+]
+
+const keyspaceRows = (keyspaces: ReadonlyArray<KeyspaceSize>): Rows =>
+  keyspaces.map(({ bytes, entries, historyMs, name }) => [
+    escapeText(name),
+    formatBytes(bytes),
+    entries === undefined ? "not readable" : `about ${formatNoun(entries, "entry", "entries")}`,
+    historyMs === undefined ? "" : `history ${historyText(historyMs)}`
+  ])
+
+const hitRate = (hits: number, misses: number): string =>
+  hits + misses === 0 ? "not asked yet" : `${((100 * hits) / (hits + misses)).toFixed(1)} % hits`
+
+const cacheRows = ({ blockCache, valueCache }: DatabaseStats): Rows =>
+  (
+    [
+      ["blocks", blockCache],
+      ["values", valueCache]
+    ] as const
+  ).map(([name, cache]) => [name, formatBytes(cache.bytes), `of ${formatBytes(cache.capacityBytes)}`, hitRate(cache.hits, cache.misses)])
+
+const writingRows = ({ commits, compactions, flushes, stalls, writeAmplification }: DatabaseStats): Rows => [
+  ["write amplification", writeAmplification === 0 ? "nothing written yet" : writeAmplification.toFixed(2)],
+  ["transactions", formatCount(commits.transactions), `${formatNoun(commits.groups, "group")}`, formatNoun(commits.syncs, "sync")],
+  ["flushes", formatCount(flushes.count), formatBytes(flushes.bytes)],
+  ["compactions", formatCount(compactions.count), `${formatBytes(compactions.bytesWritten)} written`, `${compactions.running} running`],
+  ...(stalls.slowed + stalls.stopped === 0 ? [] : [["stalls", formatCount(stalls.slowed + stalls.stopped), formatDuration(stalls.totalMs)]])
+]
+
+const holderRows = ({ snapshots, transactions }: DatabaseStats): Rows => [
+  [
+    "open transactions",
+    formatCount(transactions.open),
+    transactions.oldestAgeMs === undefined ? "" : `oldest ${formatDuration(transactions.oldestAgeMs)}`
+  ],
+  ["conflicts", formatCount(transactions.conflicts), `${formatCount(transactions.retries)} retries`],
+  ["open snapshots", formatCount(snapshots.open), snapshots.oldestAgeMs === undefined ? "" : `oldest ${formatDuration(snapshots.oldestAgeMs)}`]
+]
+
+const openingRows = ({ recovery }: DatabaseStats): Rows => [
+  ["transactions replayed from the log", formatCount(recovery.replayedTransactions), formatBytes(recovery.replayedBytes)],
+  ...(recovery.cutBytes === 0 ? [] : [["torn tail ignored", formatBytes(recovery.cutBytes), formatNoun(recovery.laterGroupsCut, "later group")]]),
+  ["took", formatDuration(recovery.durationMs)]
+]
