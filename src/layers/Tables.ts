@@ -51,7 +51,7 @@ export const makeTables = (input: {
   readonly maxOpenTables: number
   readonly monotonicMs: () => number
   readonly initial: ManifestState
-  /** Whether files that a version no longer names are removed: not by a reader beside a writer. */
+  /** Whether this is the owner of the files: it removes those that no version names any more. A reader beside a writer does not, and never closes one that it may still need. */
   readonly removes: boolean
 }): Tables["Service"] & ReadOnlyTables & { readonly close: () => void } => {
   const { cache, directory, disk, maxOpenTables, monotonicMs } = input
@@ -175,7 +175,9 @@ export const makeTables = (input: {
       if (slot.busy > 0) continue
       if (slot.touched) slot.touched = false
       else {
-        closeSlot(slot)
+        // What a reader gives up is the index in memory: its file may have no name any more.
+        if (input.removes) closeSlot(slot)
+        else slot.reader = undefined
         openTables.splice(hand, 1)
         return
       }

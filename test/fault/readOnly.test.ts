@@ -133,6 +133,38 @@ describe("read-only open", () => {
     expect(Exit.isSuccess(exit) ? undefined : String(exit.cause)).toBeUndefined()
   })
 
+  it("reads on from more tables than it keeps indexes of, all of which the writer has removed", async () => {
+    const path = join(root, "many")
+    const writing = <A, E>(use: (db: Database["Service"]) => Effect.Effect<A, E>) =>
+      Effect.runPromise(Effect.provide(Effect.flatMap(Database, use), layer({ path, tableBytes: 65_536, compression: "none" })))
+    const value = new Uint8Array(1000).fill(0x76)
+    const fill = (db: Database["Service"]) =>
+      Effect.gen(function* () {
+        for (let from = 0; from < 2500; from += 500)
+          yield* db.write(Array.from({ length: 500 }, (_, i) => ({ type: "put" as const, key: String(from + i).padStart(6, "0"), value })))
+        yield* db.compact()
+      })
+    await writing(fill)
+    const exit = await Effect.runPromiseExit(
+      Effect.provide(
+        Effect.flatMap(Database, (db) =>
+          Effect.gen(function* () {
+            const { levels } = yield* db.stats
+            expect(levels.reduce((count, level) => count + level.tables, 0)).toBeGreaterThan(24)
+            yield* Effect.promise(() => writing(fill))
+            for (let round = 0; round < 2; round++) {
+              const entries = yield* Stream.runCollect(db.scan())
+              expect(entries.length).toBe(2500)
+              expect(db.unsafe.get("001234")).toEqual(value)
+            }
+          })
+        ),
+        layer({ path, readOnly: true, maxOpenTables: 16, cacheBytes: 0 })
+      )
+    )
+    expect(Exit.isSuccess(exit) ? undefined : String(exit.cause)).toBeUndefined()
+  })
+
   it("says what is wrong with a path: nothing there, a file, no database; and makes nothing", async () => {
     const file = join(root, "file")
     writeFileSync(file, "text")

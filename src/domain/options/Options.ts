@@ -37,7 +37,7 @@ export interface Options {
   readonly cacheBytes?: number | undefined
   /** The part of `cacheBytes` that caches values by key. Default a quarter of `cacheBytes`; 0 to `cacheBytes`. */
   readonly valueCacheBytes?: number | undefined
-  /** Table files held open at once. Default 1,000; 16 to 100,000. */
+  /** Table files held open at once, with their indexes in memory. A read-only open holds all files open, and so many indexes. Default 1,000; 16 to 100,000. */
   readonly maxOpenTables?: number | undefined
   /** Size of a table block before compression. Default 2 KiB; 512 to 32 KiB. Small blocks favour single reads, large ones scans and compression. */
   readonly blockBytes?: number | undefined

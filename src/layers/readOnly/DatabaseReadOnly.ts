@@ -81,7 +81,7 @@ const make = Effect.gen(function* () {
       let tables: ReturnType<typeof makeTables> | undefined
       const opened = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
         tables?.close()
-        tables = makeTables({ disk, directory, cache, maxOpenTables: Infinity, monotonicMs: clock.monotonicMs, initial: state, removes: false })
+        tables = makeTables({ disk, directory, cache, maxOpenTables: options.maxOpenTables, monotonicMs: clock.monotonicMs, initial: state, removes: false })
         tables.openFiles()
       })
       return { opened, tables: tables! }

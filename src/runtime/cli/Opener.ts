@@ -14,14 +14,14 @@ export interface OpenRequest {
   readonly durability?: Durability | undefined
   /** How long a snapshot stays readable, where the engine's default is too short for the verb. */
   readonly snapshotLeaseMs?: number | undefined
-  /** Much will be written and hardly anything read: caches and memtables stay small. */
+  /** Much will be written, or read once: caches and memtables stay small. */
   readonly bulk?: boolean | undefined
 }
 
 const mib = 1024 * 1024
 
-/** What a long import needs, so that its memory does not grow with what it stores. */
-const bulkOptions = { memtableBytes: 4 * mib, writeBufferCount: 2, cacheBytes: mib } as const
+/** What a long import or export needs, so that its memory does not grow with what goes through. */
+const bulkOptions = { memtableBytes: 4 * mib, writeBufferCount: 2, cacheBytes: mib, maxOpenTables: 32 } as const
 
 export class Opener extends Context.Service<
   Opener,

@@ -21,12 +21,14 @@ export const surveyEntries = (spaces: ReadonlyArray<Space>, range: ScanRange, su
       yield* entries.pipe(
         Stream.takeUntil(() => survey.isDecided),
         Stream.runForEachArray((chunk) =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             for (const entry of chunk) {
               survey.add(entryOf(entry, name))
               count.entries++
               count.dataBytes += entry.key.length + entry.value.length
             }
+            // Nothing here waits for anything, and the collector finishes its work between turns.
+            return Effect.yieldNow
           })
         )
       )

@@ -15,7 +15,7 @@ export interface CountOptions extends BoundFlags {
 export const count = Effect.fnUntraced(function* (shared: Shared, options: CountOptions) {
   const bounds = yield* boundsOf(shared, options)
   const output = yield* Output
-  const { target } = yield* openReader(shared)
+  const { target } = yield* openReader(shared, { bulk: true })
   // A number alone where a program reads it; grouped digits where a person does.
   if (options.estimate) {
     const { bytes, entries } = yield* Effect.mapError(target.estimate(bounds), explain)

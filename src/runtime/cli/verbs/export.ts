@@ -12,7 +12,6 @@ import { jsonLines } from "../exporting/jsonLines.ts"
 import { type Moment, openMoment, parseAt } from "../exporting/moment.ts"
 import { type ExportReport, printReport } from "../exporting/report.ts"
 import { type Position, type ResumeState, stateOf } from "../exporting/resumeState.ts"
-import { keepHeapSmall } from "../exporting/smallHeap.ts"
 import { surveyEntries } from "../exporting/survey.ts"
 import { formatProblem, problemsMax, Tally } from "../exporting/tally.ts"
 import type { ExportTarget } from "../exporting/target.ts"
@@ -77,12 +76,11 @@ const check = Effect.fnUntraced(function* (shared: Shared, flags: ExportFlags, {
 
 export const exportVerb = Effect.fnUntraced(function* (shared: Shared, flags: ExportFlags) {
   const startMs = performance.now()
-  keepHeapSmall()
   const output = yield* Output
   const range = yield* boundsOf(shared, flags)
   const destination = yield* resolveDestination(flags, shared.path)
   const wanted = yield* check(shared, flags, destination)
-  const opened = yield* openReader(shared, { snapshotLeaseMs: leaseMs })
+  const opened = yield* openReader(shared, { snapshotLeaseMs: leaseMs, bulk: true })
 
   const kept =
     flags.dryRun || destination.kind === "stdout" || destination.kind === "stream" ? undefined : { destination, paths: yield* lookAt(destination) }

@@ -36,7 +36,7 @@ export const scan = Effect.fnUntraced(function* (shared: Shared, options: ScanOp
   const output = yield* Output
   const format = yield* formatterOf(shared, options, output)
   const bounds = yield* boundsOf(shared, options)
-  const { target } = yield* openReader(shared)
+  const { target } = yield* openReader(shared, { bulk: true })
   const range = {
     ...bounds,
     reverse: options.reverse,
