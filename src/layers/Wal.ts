@@ -21,7 +21,7 @@ import { type CommitError, Wal } from "../services/Wal.ts"
 import { crc32 } from "./crc32.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
 import { RetainedLog } from "./wal/RetainedLog.ts"
-import { Replies } from "./wal/Replies.ts"
+import { answerSafely, Replies } from "./wal/Replies.ts"
 import { retainedOf, sealOf } from "./wal/segmentEnd.ts"
 import type { LogSegment } from "../services/LogSegment.ts"
 
@@ -116,8 +116,8 @@ const make = Effect.gen(function* () {
     if (waiters.length === 0) return waiters
     const rest: Array<Waiter> = []
     for (const waiter of waiters) {
-      if (failure !== undefined && waiter.sequence > reached) waiter.answer(Effect.fail(failure))
-      else if (waiter.sequence <= reached) waiter.answer(Effect.void)
+      if (failure !== undefined && waiter.sequence > reached) answerSafely(waiter.answer, Effect.fail(failure))
+      else if (waiter.sequence <= reached) answerSafely(waiter.answer, Effect.void)
       else rest.push(waiter)
     }
     return rest

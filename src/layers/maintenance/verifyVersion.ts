@@ -129,7 +129,17 @@ export const verifyVersion = (
   watch: VerifyWatch = { counter: new WorkCounter() }
 ): Effect.Effect<VerifyReport, IoFailure | Damage> => {
   const { directory, disk, tables } = parts
-  const files: Files = { open: (path) => disk.sync.open(path, "read"), close: (handle) => handle.close() }
+  const files: Files = {
+    open: (path) => {
+      try {
+        return disk.sync.open(path, "read")
+      } catch (cause) {
+        // The version is pinned: nobody has let go of it.
+        throw cause instanceof IoFailure && cause.code === "ENOENT" ? new Damage(path, 0, "Missing", "the manifest names this file") : cause
+      }
+    },
+    close: (handle) => handle.close()
+  }
   return Effect.acquireUseRelease(
     Effect.sync(tables.pin),
     ({ state }) =>

@@ -50,7 +50,7 @@ export class FollowedLog implements LogView {
   private readonly disk: SyncDisk
   private readonly directory: string
   private readonly heldBytesMax: number
-  /** Runs when somebody begins to wait for more, and when nobody does any longer. */
+  /** Runs when somebody begins to need what comes, and when nobody does any longer. */
   private readonly onFollowed: (isFollowed: boolean) => void
   /** Which manifest `state` is, and how much of it. */
   private manifest = ""
@@ -121,18 +121,23 @@ export class FollowedLog implements LogView {
   }
 
   readonly pin = (next: number, onDropped: () => void): LogPin => {
-    const pin: Pin = { next, onDropped, release: () => void this.pins.delete(pin) }
+    const pin: Pin = {
+      next,
+      onDropped,
+      release: () => {
+        if (this.pins.delete(pin)) this.left()
+      }
+    }
     this.pins.add(pin)
+    this.joined()
     return pin
   }
 
   readonly onMoved = (listener: () => void): (() => void) => {
     this.listeners.add(listener)
-    if (this.listeners.size === 1) this.onFollowed(true)
+    this.joined()
     return () => {
-      if (!this.listeners.delete(listener) || this.listeners.size > 0) return
-      this.onFollowed(false)
-      this.letGo()
+      if (this.listeners.delete(listener)) this.left()
     }
   }
 
@@ -151,6 +156,21 @@ export class FollowedLog implements LogView {
   readonly lessNeeded = (): void => undefined
   readonly droppable = (): ReadonlyArray<number> => []
   readonly forget = (): void => undefined
+
+  /** Who has a pin and does not wait yet needs to be looked for as well: what it will come to may go before. */
+  private get isFollowed(): boolean {
+    return this.listeners.size + this.pins.size > 0
+  }
+
+  private joined(): void {
+    if (this.listeners.size + this.pins.size === 1) this.onFollowed(true)
+  }
+
+  private left(): void {
+    if (this.isFollowed) return
+    this.onFollowed(false)
+    this.letGo()
+  }
 
   private lookPatiently(): void {
     let believed: string | undefined
@@ -255,6 +275,7 @@ export class FollowedLog implements LogView {
       this.pins.delete(pin)
       pin.onDropped()
     }
+    if (dropped) this.left()
     if (dropped || this.end.fileId !== before.fileId || this.end.endOffset !== before.endOffset) this.moved()
   }
 
@@ -264,7 +285,7 @@ export class FollowedLog implements LogView {
     for (const pin of this.pins) if (pin.next < floor) floor = pin.next
     const wanted = new Set<number>()
     // The one that is written is read at each look, whoever waits.
-    for (const { fileId, isSealed } of this.followed) if (!isSealed && this.listeners.size > 0) wanted.add(fileId)
+    for (const { fileId, isSealed } of this.followed) if (!isSealed && this.isFollowed) wanted.add(fileId)
     let bytes = 0
     for (const { endOffset, fileId, lastSequence } of filled) {
       if (lastSequence < floor) continue

@@ -13,6 +13,7 @@ import type { Catalog } from "../../services/Catalog.ts"
 import type { ChangesOptions, CursorInfo } from "../../services/Changes.ts"
 import type { DatabaseShape, Keyspace } from "../../services/Database.ts"
 import type { Disk } from "../../services/Disk.ts"
+import type { LogPin } from "../../services/LogView.ts"
 import { ChangeDecoder } from "../feed/ChangeDecoder.ts"
 import { followLog, type FollowParts, openReader } from "../feed/followLog.ts"
 import { KeyspaceNames } from "../feed/KeyspaceNames.ts"
@@ -111,18 +112,27 @@ export const makeReaderFeed = (parts: ReaderFeedParts): ReaderFeed => {
     // What is found out when it begins is that of one run of the stream.
     Stream.suspend(() => {
       let begun: ReturnType<typeof begin> | undefined
+      /** Keeps what will be shown while names are learned. */
+      let pin: LogPin | undefined
       // Keyspaces that were made after the last refresh are known by the log only: it is read from there, for a stream that begins later.
       const learned = followLog(follow, () => {
         begun = begin(options)
         const { seen, start } = begun
         const from = Math.max(positions.afterLost(seen + 1), positions.oldest())
+        pin = log.pin(start, () => undefined)
         return { reader: openReader(follow, Math.min(start, from)), decoder: new NameDecoder(names), check, until: start - 1 }
       })
       const shown = followLog(follow, () => {
         const { filter, live, seen, start } = begun ?? begin(options)
-        return { reader: openReader(follow, start), decoder: new ChangeDecoder(names, filter), check, until: live ? Infinity : seen }
+        // It may have been too much to be kept.
+        const reader = openReader(follow, positions.start(start))
+        pin?.release()
+        return { reader, decoder: new ChangeDecoder(names, filter), check, until: live ? Infinity : seen }
       })
-      return Stream.concat(learned, shown)
+      return Stream.ensuring(
+        Stream.concat(learned, shown),
+        Effect.sync(() => pin?.release())
+      )
     })
 
   const lookedAt: WatchParts["latest"] = (keyspace, name) => {

@@ -47,7 +47,8 @@ export class LockTable {
       const lock = this.locks.get(name)!
       if (this.closesCircle(owner, lock)) return Effect.fail(new LockDeadlock({}))
       return Effect.callback<void>((resume) => {
-        const waiter: Waiter = { owner, grant: () => resume(Effect.void) }
+        // In a step of its own: where one after the other ends without a wait, each would else run in the stack of the one before it.
+        const waiter: Waiter = { owner, grant: () => resume(Effect.yieldNow) }
         lock.queue.push(waiter)
         const waiting = this.waiting.get(owner)
         if (waiting === undefined) this.waiting.set(owner, new Set([lock]))

@@ -4,12 +4,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import { type TransactionConflict, type TransactionError, TransactionTooOld } from "../../domain/errors.ts"
+import { type BatchError, type TransactionConflict, type TransactionError, TransactionTooOld } from "../../domain/errors.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
+import type { WriteResult } from "../../services/Database.ts"
 import type { Transaction } from "../../services/Transaction.ts"
 import type { Wal } from "../../services/Wal.ts"
 import { type Enclosing, EnclosingTransactions } from "./Enclosing.ts"
-import { ConflictFound, OpenTransaction } from "./OpenTransaction.ts"
+import { type CommitRefusal, ConflictFound, OpenTransaction } from "./OpenTransaction.ts"
 import { type CommitExit, refused, type TransactionOutcomes } from "./TransactionOutcomes.ts"
 import type { TransactionSettings } from "./transactionOptions.ts"
 import type { TransactionShared } from "./TransactionShared.ts"
@@ -138,7 +139,13 @@ export class TransactionRun<A, E, R> {
     }
     tx.state = "committing"
     this.exit = exit
-    const committing = shared.transactions.commitNow(tx, (committed) => this.committed(tx, committed))
+    let committing: Effect.Effect<WriteResult, BatchError | CommitRefusal> | undefined
+    try {
+      committing = shared.transactions.commitNow(tx, (committed) => this.committed(tx, committed))
+    } catch (cause) {
+      // A broken rule of ours. This may be an observer of the body's fiber: what is thrown in it nobody would hear of, and the caller would wait for ever.
+      return this.committed(tx, Exit.die(cause))
+    }
     if (committing === undefined) return
     const fiber = Effect.runForkWith(this.context)(committing)
     const committed = fiber.pollUnsafe()

@@ -62,7 +62,8 @@ export class Turnstile {
     if (ticket.first) return Effect.void
     const called = Effect.callback<void>((resume) => {
       if (ticket.first) return resume(Effect.void)
-      ticket.wake = () => resume(Effect.void)
+      // In a step of its own: where one after the other ends without a wait, each would else run in the stack of the one before it.
+      ticket.wake = () => resume(Effect.yieldNow)
       return Effect.sync(() => {
         ticket.wake = undefined
       })

@@ -5,6 +5,20 @@ import type { CommitError, CommitReply } from "../../services/Wal.ts"
 type Reply = (answer: CommitReply) => void
 
 /**
+ * Runs what somebody waits for. It may run the code of an application in this very stack (observers of fibers, callbacks), and what that throws is no failure of the log, nor may it
+ * keep the others waiting: the host hears of it, as of everything that is thrown where nobody catches it.
+ */
+export const answerSafely = <A>(reply: (answer: A) => void, answer: A): void => {
+  try {
+    reply(answer)
+  } catch (cause) {
+    queueMicrotask(() => {
+      throw cause
+    })
+  }
+}
+
+/**
  * Those that wait for a group, in the order of their sequences. Each is forgotten as it is answered and the list is used again: lists that were left to the collector, once they are
  * old, keep all that their callbacks hold alive until the next full collection, which is everything of every commit.
  */
@@ -26,7 +40,7 @@ export class Replies {
     for (let i = 0; i < count; i++) {
       const reply = waiting[i]!
       waiting[i] = undefined
-      reply(Exit.succeed({ sequence: firstSequence + i, durability }))
+      answerSafely(reply, Exit.succeed({ sequence: firstSequence + i, durability }))
     }
     this.count = 0
   }
@@ -37,7 +51,7 @@ export class Replies {
     for (let i = 0; i < count; i++) {
       const reply = waiting[i]!
       waiting[i] = undefined
-      reply(answer)
+      answerSafely(reply, answer)
     }
     this.count = 0
   }
