@@ -73,11 +73,32 @@ describe("files and standard output", () => {
 
   it("hold every keyspace with --all, and the expiry", async () => {
     await some()
+    // Where imports keep their place is no data.
+    expect((await lightning("put", "place", "{}", "--keyspace", "lightning-imports")).code).toBe(0)
     expect((await lightning("export", "-", "--all")).out).toBe(`${lines}{"key":"m","value":"3","keyspace":"more","expiresAt":4102444800000}\n`)
     expect((await lightning("export", "-", "--all", "--format", "csv")).out).toBe(
       "key,value:base64,keyspace,expiresAt\r\na,MQ==,,\r\nb/c,dHdvICIyIg==,,\r\nd,/wA=,,\r\nm,Mw==,more,4102444800000\r\n"
     )
     expect((await lightning("export", "-", "--format", "tsv", "--lt", "d")).out).toBe('key\tvalue\na\t1\nb/c\t"two ""2"""\n')
+  })
+
+  it("have the columns that all entries need, wherever the one is that needs them", async () => {
+    await within((database) =>
+      database.batch(
+        Array.from({ length: 3_000 }, (_, i) => ({ type: "put", key: `k${10_000 + i}`, value: i === 500 ? new Uint8Array([255]) : "v" }))
+      )
+    )
+    const header = async (...args: ReadonlyArray<string>): Promise<string> =>
+      (await lightning("export", "-", "--format", "csv", ...args)).out.split("\r\n", 1)[0]!
+    expect(await header()).toBe("key,value:base64")
+    expect((await lightning("export", "-", "--format", "csv")).out.split("\r\n")).toHaveLength(3_002)
+    await within((database) => database.put("k12999", "v", { expiresAt: 4_102_444_800_000 }))
+    expect(await header()).toBe("key,value:base64,expiresAt")
+    await within((database) => database.put(new Uint8Array([0xfe]), "v"))
+    expect(await header("--gte", "k")).toBe("key:base64,value:base64,expiresAt")
+    expect(await header("--lt", "k10500")).toBe("key,value")
+    expect(await header("--fields", "value,key")).toBe("value:base64,key:base64")
+    expect(await header("--fields", "key")).toBe("key:base64")
   })
 
   it("are compressed by extension, or as told", async () => {

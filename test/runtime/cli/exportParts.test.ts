@@ -48,6 +48,14 @@ describe(`JSON lines (seed ${random.seed})`, () => {
       '{"keyBase64":"//4AQQ==","valueBase64":"//4AQQ==","keyspace":"é\\"","expiresAt":17}\n'
     )
     expect(line(jsonLines(true), entry(odd, "v"))).toBe('{"keyHex":"fffe0041","value":"v"}\n')
+    fc.assert(
+      fc.property(fc.uint8Array(), (value) => {
+        const text = line(jsonLines(false), entry("k", new Uint8Array([...value, 0xff])), 3)
+        expect(Buffer.from(JSON.parse(text).valueBase64, "base64")).toEqual(Buffer.from([...value, 0xff]))
+        expect(text).toContain(Buffer.from([...value, 0xff]).toString("base64"))
+      }),
+      random
+    )
     // Cut at both ends of a character, of a long value.
     const long = `${"x".repeat(100)}漢`.repeat(1000)
     expect(line(jsonLines(false), entry("k", long), 102)).toBe(`${JSON.stringify({ key: "k", value: long })}\n`)

@@ -113,6 +113,13 @@ export class ColumnSurvey {
     })
   }
 
+  /** Whether anything still depends on values. */
+  get needsValues(): boolean {
+    if (this.fields.length > 0) return true
+    return this.valueIsText && (this.wanted === undefined || this.wanted.some(({ name, type }) => name === "value" && type === undefined))
+  }
+
+  /** The value of the entry may be empty in place of what it is, once `needsValues` is false. */
   add(entry: ExportEntry): void {
     if (this.keyIsText && !isText(entry.key)) this.keyIsText = false
     if (this.valueIsText && !isText(entry.value)) this.valueIsText = false

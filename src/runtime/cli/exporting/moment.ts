@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Reads } from "../../../services/Database.ts"
 import type { CliFailure } from "../CliFailure.ts"
 import { explain } from "../explain.ts"
+import { importsKeyspace } from "../importing/position.ts"
 import { type Opened, usage } from "../shared.ts"
 
 export interface Space {
@@ -39,7 +40,8 @@ export const openMoment = Effect.fnUntraced(function* (
     return { sequence: view.sequence, spaces: [{ name: undefined, reads: view }] } satisfies Moment
   }
   const view = yield* at === undefined ? db.snapshot : db.at(at)
-  const names = options.names?.filter((name) => name !== null) ?? (yield* db.keyspaces).map(({ name }) => name).toSorted()
+  // The place of an import that has not finished is no data.
+  const names = options.names?.filter((name) => name !== null) ?? (yield* db.keyspaces).map(({ name }) => name).filter((name) => name !== importsKeyspace).toSorted()
   const spaces: Array<Space> = [{ name: undefined, reads: view }]
   for (const name of names) {
     const reads: Reads | undefined = yield* Effect.catchTag(view.keyspace(name), "KeyspaceNotFound", (error) =>

@@ -5,7 +5,7 @@ import type { ScanRange } from "../../../services/Database.ts"
 import { explain } from "../explain.ts"
 import type { ColumnSurvey } from "./columns.ts"
 import type { Space } from "./moment.ts"
-import { entryOf } from "./walk.ts"
+import { entryOf, rangeAfter } from "./walk.ts"
 
 export interface SurveyCount {
   entries: number
@@ -16,22 +16,27 @@ export interface SurveyCount {
 export const surveyEntries = (spaces: ReadonlyArray<Space>, range: ScanRange, survey: ColumnSurvey, count: SurveyCount) =>
   Effect.gen(function* () {
     for (const { name, reads } of spaces) {
-      if (survey.isDecided) return undefined
-      const entries = Stream.mapError(reads.scan(range, { expiry: true }), explain)
-      yield* entries.pipe(
-        Stream.takeUntil(() => survey.isDecided),
-        Stream.runForEachArray((chunk) =>
-          Effect.suspend(() => {
-            for (const entry of chunk) {
-              survey.add(entryOf(entry, name))
-              count.entries++
-              count.dataBytes += entry.key.length + entry.value.length
-            }
-            // Nothing here waits for anything, and the collector finishes its work between turns.
-            return Effect.yieldNow
-          })
+      let last: Uint8Array | undefined
+      const look = (within: ScanRange, until: () => boolean) =>
+        Stream.mapError(reads.scan(within, { expiry: true }), explain).pipe(
+          Stream.takeUntil(until),
+          Stream.runForEachArray((chunk) =>
+            Effect.suspend(() => {
+              for (const entry of chunk) {
+                survey.add(entryOf(entry, name))
+                count.entries++
+                count.dataBytes += entry.key.length + entry.value.length
+                last = entry.key
+              }
+              // Nothing here waits for anything, and the collector finishes its work between turns.
+              return Effect.yieldNow
+            })
+          )
         )
-      )
+      if (survey.needsValues) yield* look(range, () => survey.isDecided || !survey.needsValues)
+      // Values are half of the work, and not read any more.
+      if (!survey.isDecided && !survey.needsValues) yield* look({ ...rangeAfter(range, last), keysOnly: true }, () => survey.isDecided)
+      if (survey.isDecided) return undefined
     }
-    return survey.isDecided ? undefined : count.entries
+    return count.entries
   })

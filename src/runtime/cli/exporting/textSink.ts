@@ -144,10 +144,12 @@ export const fileSink = (path: string, keepBytes: number | undefined, options: S
 export const countingSink = (): TextSink => {
   let bytes = 0
   return {
-    write: (chunk) => {
-      bytes += chunk.length
-      return Effect.void
-    },
+    write: (chunk) =>
+      // Nothing here waits for anything, and the collector finishes its work between turns.
+      Effect.suspend(() => {
+        bytes += chunk.length
+        return Effect.yieldNow
+      }),
     cut: Effect.undefined,
     finish: Effect.void,
     bytes: () => bytes

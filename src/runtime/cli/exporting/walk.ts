@@ -20,8 +20,9 @@ export interface WalkOptions {
   readonly checkpoint: (bytes: number) => Effect.Effect<void, ExportError>
 }
 
-/** Entries at a time from a scan that begins after this key. */
-const rangeAfter = (range: ScanRange, key: Uint8Array | undefined): ScanRange => (key === undefined ? range : { ...range, gte: undefined, gt: key })
+/** The rest of the range after this key. */
+export const rangeAfter = (range: ScanRange, key: Uint8Array | undefined): ScanRange =>
+  key === undefined ? range : { ...range, gte: undefined, gt: key }
 
 export const entryOf = ({ expiresAt, key, value }: Entry, keyspace: string | undefined): ExportEntry => ({ key, value, expiresAt, keyspace })
 
