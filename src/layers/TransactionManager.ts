@@ -111,6 +111,8 @@ const make = Effect.gen(function* () {
   const batch = new Batch({ seed: hashSeed, valueBytesMax: options.valueBytesMax, batchBytesMax: options.batchBytesMax })
   const { changed: roomChanged, stalls, stopped } = makeRoom(clock, health)
   let userBytes = 0
+  /** A commit turn is being taken. */
+  let turning = false
 
   yield* Effect.acquireRelease(
     Effect.sync(() => health.onChange(roomChanged)),
@@ -240,6 +242,8 @@ const make = Effect.gen(function* () {
       if (resume === undefined) answered = reply
       else resume(reply)
     }
+    // Who gets an answer in the course of this may commit at once.
+    turning = false
     wal.submit(
       durability === "sync",
       takeBack === undefined && unmark === undefined && results === undefined
@@ -321,6 +325,8 @@ const make = Effect.gen(function* () {
     const refusal = health.refusal()
     if (refusal !== undefined) return Effect.fail(refusal)
     const { sinceMs } = attempt
+    // The batch and the head are those of one turn. Nothing that a turn sets off may run another one in its middle; where it does all the same, that one comes later.
+    if (turning) return Effect.andThen(Effect.yieldNow, turn(request, attempt))
     if (wal.pendingBytes() > pendingBytesMax) return Effect.andThen(wal.awaitVisible(wal.nextSequence() - 1), turn(request, attempt))
     if (!wal.hasReservation()) return Effect.andThen(wal.awaitReservation, turn(request, attempt))
     const again = (since: number) => turn(request, { ...attempt, slowed: true, sinceMs: since })
@@ -342,6 +348,7 @@ const make = Effect.gen(function* () {
     head.sequence = wal.nextSequence()
     head.prefetched = attempt.prefetched
     batch.reset()
+    turning = true
     try {
       if (given !== undefined) {
         durability = durabilityOf(given.durability, durability)
@@ -359,6 +366,7 @@ const make = Effect.gen(function* () {
       // A comparison with what is not durable yet is only told once that is visible.
       return batch.readHead && cause instanceof AtomicOperationFailed ? whenVisible(Effect.fail(cause)) : Effect.fail(cause)
     } finally {
+      turning = false
       head.prefetched = undefined
     }
   }

@@ -239,6 +239,17 @@ const make = Effect.gen(function* () {
     }
   }
 
+  let leading = false
+  /** After the present step: this may be asked for in the middle of a commit turn (a memtable is full, and its flush waits), where nobody else may commit, nor anything be taken. */
+  const leadSoon = () => {
+    if (leading) return
+    leading = true
+    queueMicrotask(() => {
+      leading = false
+      if (pending.replies.length > 0 && mayLead()) lead()
+    })
+  }
+
   const datasync = Effect.suspend(() => {
     const position = segment.position
     const sequence = segment.lastSequence
@@ -447,7 +458,7 @@ const make = Effect.gen(function* () {
         if (failure !== undefined) return resume(Effect.fail(failure))
         visibleWaiters.push({ sequence: wanted, answer: resume })
         // Somebody cannot go on without it: more company would only lose over the same keys.
-        if (pending.replies.length > 0 && wanted >= pending.firstSequence && mayLead()) lead()
+        if (pending.replies.length > 0 && wanted >= pending.firstSequence) leadSoon()
       }),
     ensureDurable: (sequence) =>
       Effect.callback((resume) => {
