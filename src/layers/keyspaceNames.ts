@@ -1,4 +1,5 @@
 import { InvalidKeyspaceName } from "../domain/errors.ts"
+import type { KeyspaceSettings } from "../domain/keys/catalogRows.ts"
 import type { ManifestState } from "../domain/manifest/ManifestState.ts"
 import type { KeyspaceInfo } from "../services/Database.ts"
 
@@ -17,8 +18,14 @@ export const keyspaceNameBytes = (name: unknown): Uint8Array => {
 }
 
 /** What is told of a keyspace in the list of them. `settings`: what its own row says. */
-export const keyspaceInfo = (name: string, id: number, state: ManifestState, settings: { readonly historyMs?: number | undefined }): KeyspaceInfo => {
+export const keyspaceInfo = (name: string, id: number, state: ManifestState, settings: KeyspaceSettings): KeyspaceInfo => {
+  const { beforeImages, historyMs, historyVersions } = settings
   let tableBytes = 0
   for (const table of state.tables.values()) if (table.smallest.keyspace === id && table.largest.keyspace === id) tableBytes += table.fileBytes
-  return { name, tableBytes, ...(settings.historyMs === undefined ? {} : { historyMs: settings.historyMs }) }
+  return {
+    name,
+    tableBytes,
+    ...(historyVersions !== undefined ? { historyVersions } : historyMs === undefined ? {} : { historyMs }),
+    ...(beforeImages === undefined ? {} : { beforeImages })
+  }
 }

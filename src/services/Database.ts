@@ -229,8 +229,15 @@ export interface KeyspaceInfo {
   readonly name: string
   /** Bytes of tables that hold only this keyspace (level 0 tables are shared and not counted). */
   readonly tableBytes: number
-  /** How long its own options say that its history is kept, in ms; `Infinity`: without end. Absent where they say nothing, and `retention.history` of the database counts. */
+  /**
+   * How long its own options say that its history is kept, in ms; `Infinity`: without end. Absent where they say nothing, and `retention.history` of the database counts, and where it is
+   * kept by count.
+   */
   readonly historyMs?: number
+  /** How many versions of each key its own options keep instead. */
+  readonly historyVersions?: number
+  /** Whether its own options have the log keep the values that are replaced. Absent where they say nothing, and `retention.beforeImages` of the database counts. */
+  readonly beforeImages?: boolean
 }
 
 export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "stopping"

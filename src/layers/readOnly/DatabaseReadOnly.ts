@@ -17,8 +17,8 @@ import {
   TooManySnapshots
 } from "../../domain/errors.ts"
 import type { KeyspaceSettings } from "../../domain/keys/catalogRows.ts"
-import { fileName } from "../../domain/manifest/fileNames.ts"
-import { IoFailure } from "../../domain/failures.ts"
+import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
+import { Damage, IoFailure } from "../../domain/failures.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
 import { isConfiguredAs, keyspaceSettings } from "../../domain/options/keyspaceOptions.ts"
@@ -47,7 +47,7 @@ import { SnapshotLeases } from "../SnapshotLeases.ts"
 import { makeTables } from "../Tables.ts"
 import { readMarks, timeOf } from "../Timeline.ts"
 import { makeReaderFeed } from "./makeReaderFeed.ts"
-import { goneDatabase, NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
+import { goneDatabase, isSameDatabase, NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
 
 const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
 
@@ -81,7 +81,15 @@ const make = Effect.gen(function* () {
       let tables: ReturnType<typeof makeTables> | undefined
       const opened = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
         tables?.close()
-        tables = makeTables({ disk, directory, cache, maxOpenTables: options.maxOpenTables, monotonicMs: clock.monotonicMs, initial: state, removes: false })
+        tables = makeTables({
+          disk,
+          directory,
+          cache,
+          maxOpenTables: options.maxOpenTables,
+          monotonicMs: clock.monotonicMs,
+          initial: state,
+          removes: false
+        })
         tables.openFiles()
       })
       return { opened, tables: tables! }
@@ -108,7 +116,18 @@ const make = Effect.gen(function* () {
 
   const reopen = (): ReadOnlyState => {
     try {
-      return openReadOnly(disk.sync, directory, options.memtableBytes, (state) => tables.openFilesOf(state))
+      return openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
+        // Restored, or made anew: what is known of this one (tables by their ids, the seed of hashes, cached values) would be taken for its own.
+        if (!isSameDatabase(state, opened.state)) {
+          throw new Damage(
+            `${directory}/${currentFileName}`,
+            0,
+            "Unexpected",
+            "another database is in the directory now: close this one, and open it"
+          )
+        }
+        tables.openFilesOf(state)
+      })
     } catch (cause) {
       throw cause instanceof NoDatabase ? goneDatabase(directory) : cause
     }

@@ -1,4 +1,5 @@
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
+import { HistoryDiverged } from "../../domain/errors.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
 import { decodeCurrent } from "../../domain/manifest/current.ts"
 import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
@@ -10,6 +11,7 @@ import { crc32 } from "../crc32.ts"
 import type { SegmentFile } from "../feed/LogReader.ts"
 import { readCurrentManifest, readWhole } from "../recovery/readState.ts"
 import { openSegment } from "../recovery/scanLog.ts"
+import { isSameDatabase } from "./openReadOnly.ts"
 import { emptySegment, readOn, type SegmentEnd } from "./growingSegment.ts"
 
 /** How often a look starts again because the writer moved on between two of its steps. */
@@ -93,7 +95,7 @@ export class FollowedLog implements LogView {
 
   /**
    * Goes on to where the log ends now. Bytes that are being written may look like damage, and a file that has gone like a missing one: such is believed when it stays so. Throws
-   * `Damage`, `IoFailure`, and then whoever follows the log fails with it too.
+   * `Damage`, `IoFailure`, `HistoryDiverged` where another database was put in its place, and then whoever follows the log fails with it too.
    */
   look(): void {
     try {
@@ -204,6 +206,9 @@ export class FollowedLog implements LogView {
     if (stat !== undefined && manifest === this.manifest) return
     const content = readCurrentManifest(this.disk, this.directory, "read")
     if (content === undefined) throw new Damage(currentPath, 0, "Missing", "it was there a moment ago")
+    if (!isSameDatabase(content.state, this.state)) {
+      throw new HistoryDiverged({ sequence: this.visibleSequence(), detail: "another database is in the directory now" })
+    }
     this.state = content.state
     // Named before it was read, so that what is written meanwhile is seen by the next look; one that was being written is looked at again.
     this.manifest = content.fileId === fileId && !content.torn ? manifest : ""

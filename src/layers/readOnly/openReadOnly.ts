@@ -1,6 +1,7 @@
 import { currentFileName } from "../../domain/manifest/fileNames.ts"
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
+import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
 import { readCurrentManifest } from "../recovery/readState.ts"
@@ -25,6 +26,10 @@ export class NoDatabase extends Error {}
 
 /** What it means that a database which was there is not: its first file is missing. */
 export const goneDatabase = (directory: string): Damage => new Damage(`${directory}/${currentFileName}`, 0, "Missing", "it names the manifest")
+
+/** Whether both are states of one database and one lineage, and not of a copy, or of another one that was put in its place. */
+export const isSameDatabase = (a: ManifestState, b: ManifestState): boolean =>
+  compareBytes(a.uuid, b.uuid) === 0 && compareBytes(a.lineageId, b.lineageId) === 0
 
 /** How often an open starts again because the writer moved on between two of its steps. Each takes milliseconds; a writer rolls over far more rarely. */
 const attemptsMax = 100

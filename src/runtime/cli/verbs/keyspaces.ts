@@ -6,7 +6,7 @@ import { ask, canAsk } from "../confirm.ts"
 import { explain } from "../explain.ts"
 import { ExitCode } from "../exitCodes.ts"
 import { escapeText } from "../format/bytesText.ts"
-import { formatBytes, formatCount, formatDuration } from "../format/numbers.ts"
+import { formatBytes, formatCount, formatDuration, formatNoun } from "../format/numbers.ts"
 import { paint } from "../format/paint.ts"
 import { formatTable } from "../format/table.ts"
 import { cutToWidth } from "../format/textWidth.ts"
@@ -22,6 +22,8 @@ export interface KeyspaceSize {
   readonly bytes: number
   readonly problem?: CliFailure
   readonly historyMs?: number | "unlimited"
+  readonly historyVersions?: number
+  readonly beforeImages?: boolean
 }
 
 /** What damage leaves to be said of a keyspace, so that the others are still told of. */
@@ -34,10 +36,16 @@ const sizeOf = (reads: Reads, tableBytes: number): Effect.Effect<Pick<KeyspaceSi
 /** The default keyspace first, then the others by name. */
 export const keyspaceSizes = Effect.fnUntraced(function* (db: DatabaseShape): Effect.fn.Return<ReadonlyArray<KeyspaceSize>, CliFailure> {
   const sizes: Array<KeyspaceSize> = [{ name: "default", ...(yield* sizeOf(db, 0)) }]
-  for (const { historyMs, name, tableBytes } of yield* Effect.mapError(db.keyspaces, explain)) {
+  for (const { beforeImages, historyMs, historyVersions, name, tableBytes } of yield* Effect.mapError(db.keyspaces, explain)) {
     const keyspace = yield* Effect.mapError(db.keyspace(name), explain)
     const size = yield* sizeOf(keyspace, tableBytes)
-    sizes.push({ name, ...size, ...(historyMs === undefined ? {} : { historyMs: historyMs === Infinity ? "unlimited" : historyMs }) })
+    sizes.push({
+      name,
+      ...size,
+      ...(historyMs === undefined ? {} : { historyMs: historyMs === Infinity ? "unlimited" : historyMs }),
+      ...(historyVersions === undefined ? {} : { historyVersions }),
+      ...(beforeImages === undefined ? {} : { beforeImages })
+    })
   }
   return sizes
 })
@@ -46,7 +54,10 @@ export const keyspaceSizes = Effect.fnUntraced(function* (db: DatabaseShape): Ef
 export const keyspacesJson = (sizes: ReadonlyArray<KeyspaceSize>): ReadonlyArray<object> =>
   sizes.map(({ problem, ...size }) => (problem === undefined ? size : { ...size, problem: problem.message }))
 
-export const historyText = (historyMs: number | "unlimited" | undefined): string =>
+export const keptText = ({ historyMs, historyVersions }: Pick<KeyspaceSize, "historyMs" | "historyVersions">): string =>
+  historyVersions === undefined ? historyText(historyMs) : formatNoun(historyVersions, "version", "versions")
+
+const historyText = (historyMs: number | "unlimited" | undefined): string =>
   historyMs === undefined ? "" : historyMs === "unlimited" ? "unlimited" : historyMs === 0 ? "none" : formatLongDuration(historyMs)
 
 const dayMs = 86_400_000
@@ -62,11 +73,11 @@ export const listKeyspaces = Effect.fnUntraced(function* (shared: Shared) {
   const [head, ...rows] = formatTable(
     [
       ["keyspace", "entries, about", "bytes", "history"],
-      ...sizes.map(({ bytes, entries, historyMs, name }) => [
-        escapeText(name),
-        entries === undefined ? "not readable" : formatCount(entries),
-        formatBytes(bytes),
-        historyText(historyMs)
+      ...sizes.map((size) => [
+        escapeText(size.name),
+        size.entries === undefined ? "not readable" : formatCount(size.entries),
+        formatBytes(size.bytes),
+        keptText(size)
       ])
     ],
     ["left", "right", "right"]

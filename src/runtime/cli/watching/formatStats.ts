@@ -3,7 +3,7 @@ import { escapeText } from "../format/bytesText.ts"
 import { formatBytes, formatCount, formatDuration, formatNoun } from "../format/numbers.ts"
 import type { Paint } from "../format/paint.ts"
 import { formatTable } from "../format/table.ts"
-import { historyText, type KeyspaceSize } from "../verbs/keyspaces.ts"
+import { keptText, type KeyspaceSize } from "../verbs/keyspaces.ts"
 
 interface Report {
   readonly values: DatabaseStats
@@ -95,11 +95,11 @@ const retentionRows = ({ retention }: DatabaseStats): Rows => [
 ]
 
 const keyspaceRows = (keyspaces: ReadonlyArray<KeyspaceSize>): Rows =>
-  keyspaces.map(({ bytes, entries, historyMs, name }) => [
-    escapeText(name),
-    formatBytes(bytes),
-    entries === undefined ? "not readable" : `about ${formatNoun(entries, "entry", "entries")}`,
-    historyMs === undefined ? "" : `history ${historyText(historyMs)}`
+  keyspaces.map((size) => [
+    escapeText(size.name),
+    formatBytes(size.bytes),
+    size.entries === undefined ? "not readable" : `about ${formatNoun(size.entries, "entry", "entries")}`,
+    keptText(size) === "" ? "" : `history ${keptText(size)}`
   ])
 
 const hitRate = (hits: number, misses: number): string =>
