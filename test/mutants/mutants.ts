@@ -1,4 +1,5 @@
 import type { Mutant } from "../../scripts/mutants.ts"
+import { commandLineMutants } from "./commandLine.ts"
 import { damageMutants } from "./damage.ts"
 import { durabilityMutants } from "./durability.ts"
 import { featureMutants } from "./features.ts"
@@ -9,4 +10,4 @@ import { isolationMutants } from "./isolation.ts"
  * loudly), and names the test that must then go red. The invariant and decision numbers are those of ARCHITECTURE.md. `npm run mutants` runs them all,
  * `npm run mutants -- sync` those whose name contains "sync".
  */
-export const mutants: ReadonlyArray<Mutant> = [...durabilityMutants, ...damageMutants, ...isolationMutants, ...featureMutants]
+export const mutants: ReadonlyArray<Mutant> = [...durabilityMutants, ...damageMutants, ...isolationMutants, ...featureMutants, ...commandLineMutants]

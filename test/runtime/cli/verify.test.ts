@@ -142,7 +142,9 @@ describe("verify", () => {
         expect(yield* Effect.promise(() => run(["verify", "--path", live]))).toMatchObject({ code: 0 })
         const own = yield* db.verifyAll()
         expect(own).toMatchObject({ tables: 3, valueFiles: 1, damaged: [] })
-        expect(own).toMatchObject(yield* db.verify)
+        // The next segment of the log may be prepared in between.
+        const { logBytes: _logBytes, logSegments: _logSegments, ...still } = yield* db.verify
+        expect(own).toMatchObject(still)
       })
     )
   })
@@ -176,6 +178,8 @@ describe("verify", () => {
           )
         )
         for (let round = 0; round < 400 && (round < 6 || writes < 120); round++) {
+          // A verb may be over without a turn of the event loop, and the writer waits for its disk and its workers.
+          yield* Effect.sleep(1)
           for (const args of [["verify"], ["inspect"], ["inspect", "log"], ["inspect", "manifest"]]) {
             const { code, err } = yield* Effect.promise(() => run([...args, "--path", live]))
             expect({ round, args, code, err }).toEqual({ round, args, code: 0, err: "" })
