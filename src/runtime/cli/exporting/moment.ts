@@ -41,7 +41,12 @@ export const openMoment = Effect.fnUntraced(function* (
   }
   const view = yield* at === undefined ? db.snapshot : db.at(at)
   // The place of an import that has not finished is no data.
-  const names = options.names?.filter((name) => name !== null) ?? (yield* db.keyspaces).map(({ name }) => name).filter((name) => name !== importsKeyspace).toSorted()
+  const names =
+    options.names?.filter((name) => name !== null) ??
+    (yield* db.keyspaces)
+      .map(({ name }) => name)
+      .filter((name) => name !== importsKeyspace)
+      .toSorted()
   const spaces: Array<Space> = [{ name: undefined, reads: view }]
   for (const name of names) {
     const reads: Reads | undefined = yield* Effect.catchTag(view.keyspace(name), "KeyspaceNotFound", (error) =>
