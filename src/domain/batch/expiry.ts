@@ -1,7 +1,6 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import { describeType } from "../keys/describeType.ts"
 import { sequenceMax } from "../keys/kinds.ts"
+import { readDuration } from "../options/readDuration.ts"
 
 /** An `Expiry` that nobody has checked yet. */
 interface Unchecked {
@@ -25,21 +24,7 @@ export const expiresAtOf = (given: Unchecked, commitTimeMs: number): number | st
     return `expiresAt is ${expiresAt instanceof Date ? "an invalid Date" : found(expiresAt)}. Use a Date, or milliseconds since 1970.`
   }
   if (expiresAt !== undefined) return "there are both ttl and expiresAt. Use one of them."
-  const ms = durationMs(ttl)
+  const ms = readDuration(ttl)
   if (ms >= 0) return stored(commitTimeMs + ms)
   return `ttl is ${found(ttl)}. Use a duration that is not negative (a number of milliseconds, "5 minutes", a Duration).`
-}
-
-const units = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"] as const
-
-/** A `Duration.Input` that nobody has checked yet, in ms; a number as it is, NaN for what is no duration at all. */
-export const durationMs = (ttl: unknown): number => {
-  if (typeof ttl === "number") return ttl
-  // An object with none of the units (a misspelt one, say) would be no time at all.
-  if (typeof ttl === "object" && ttl !== null && !Duration.isDuration(ttl) && !Array.isArray(ttl)) {
-    const given: { readonly [unit in (typeof units)[number]]?: unknown } = ttl
-    if (!units.some((unit) => typeof given[unit] === "number")) return Number.NaN
-  }
-  // What is no duration at all gives none: the cast hands in what nobody has checked yet.
-  return Option.match(Duration.fromInput(ttl as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
 }

@@ -52,12 +52,14 @@ export class MemtableReader extends MemtableArena {
       spans.push({ run, from, to })
       count += to - from
     }
-    const step = Math.max(1, count / sampleMax)
+    // Whole numbers before the division: a step that is rounded down would yield one entry more.
+    const wanted = Math.min(count, sampleMax)
+    const positionOf = (n: number) => Math.floor((n * count) / wanted)
     const entries: Array<number> = []
     let before = 0
     for (const { from, run, to } of spans) {
       const behind = before + to - from
-      for (let at = entries.length * step; at < behind; at = entries.length * step) entries.push(run[from + Math.floor(at) - before]!)
+      for (let at = positionOf(entries.length); at < behind; at = positionOf(entries.length)) entries.push(run[from + at - before]!)
       before = behind
     }
     return { count, entries }

@@ -3,13 +3,13 @@
  */
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { InvalidOptions } from "../errors.ts"
-import { describeType } from "../keys/describeType.ts"
 import { didYouMean } from "./didYouMean.ts"
 import { historyExpects, type HistoryKept, type HistoryOption, readHistory } from "./historyOption.ts"
+import { readDuration } from "./readDuration.ts"
+import { show } from "./show.ts"
 
 const kib = 1024
 const mib = 1024 * kib
@@ -144,12 +144,6 @@ const oneOf = <const A extends ReadonlyArray<string>>(literals: A, fallback: A[n
 
 const leaseMsMax = Duration.toMillis(Duration.days(365))
 
-const toMs = (input: unknown): number =>
-  // NaN would count as no time at all.
-  typeof input === "number" && Number.isNaN(input)
-    ? Number.NaN
-    : Option.match(Duration.fromInput(input as Duration.Input), { onNone: () => Number.NaN, onSome: Duration.toMillis })
-
 const duration = 'a duration (a number of milliseconds, "5 minutes", a Duration)'
 
 /** The problems of `retention`, and what it says where it has none. */
@@ -167,7 +161,7 @@ const readRetention = (given: unknown): { readonly problems: ReadonlyArray<strin
       if (history === undefined) problems.push(`retention.history must be ${historyExpects}, found ${show(value)}`)
       else kept = history
     } else if (name === "log") {
-      const ms = value === "unlimited" ? Infinity : toMs(value)
+      const ms = value === "unlimited" ? Infinity : readDuration(value)
       if (ms >= 0) retention.logMs = ms
       else problems.push(`retention.log must be ${duration}, or "unlimited", found ${show(value)}`)
     } else if (name === "cursorBytes") {
@@ -182,7 +176,7 @@ const readRetention = (given: unknown): { readonly problems: ReadonlyArray<strin
 }
 
 const isLease = Schema.makeFilter((input: unknown) => {
-  const ms = toMs(input)
+  const ms = readDuration(input)
   return ms >= 1 && ms <= leaseMsMax
 })
 
@@ -220,12 +214,6 @@ export const optionSpecs = {
 } satisfies { readonly [K in keyof Options]-?: Spec<unknown> | Spec<Exclude<Options[K], undefined>> }
 
 const optionNames = Object.keys(optionSpecs)
-
-const show = (value: unknown): string => {
-  if (typeof value === "number" || typeof value === "boolean") return String(value)
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  return describeType(value)
-}
 
 /** Checks options and fills in defaults. All problems are reported at once. An option that is `undefined` counts as absent. */
 export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, InvalidOptions> => {
@@ -281,7 +269,7 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
     maxTransactions: read("maxTransactions", at.maxTransactions, at.maxTransactions.default!),
     retention: kept.retention,
     validationBytes: read("validationBytes", at.validationBytes, at.validationBytes.default!),
-    snapshotLeaseMs: toMs(read("snapshotLease", at.snapshotLease, at.snapshotLease.default))
+    snapshotLeaseMs: readDuration(read("snapshotLease", at.snapshotLease, at.snapshotLease.default))
   }
   const atMost = (small: keyof ResolvedOptions, large: keyof ResolvedOptions): void => {
     // A default that stands in for a refused option says nothing about what the caller meant.

@@ -1,6 +1,6 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
+import type * as Duration from "effect/Duration"
 import { historyVersionsMax } from "../keys/catalogRows.ts"
+import { readDuration } from "./readDuration.ts"
 
 /** How much of the past is kept: for so long (a number is milliseconds), without end, or the newest so many versions of each key (for `history(key)` only). */
 export type HistoryOption = Duration.Input | "unlimited" | { readonly versions: number }
@@ -15,22 +15,14 @@ export interface HistoryKept {
 /** What is accepted, in words. */
 export const historyExpects = `a duration (a number of milliseconds, "5 minutes", a Duration), "unlimited", or { versions: a whole number from 1 to ${historyVersionsMax} }`
 
-const units: ReadonlyArray<string> = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
-
 /** Undefined where it is none. */
 export const readHistory = (given: unknown): HistoryKept | undefined => {
   if (given === "unlimited") return { historyMs: Infinity, historyVersions: undefined }
-  if (typeof given === "object" && given !== null && !Array.isArray(given) && !Duration.isDuration(given)) {
-    if ("versions" in given) {
-      const { versions } = given
-      if (Object.keys(given).length !== 1 || typeof versions !== "number" || !Number.isInteger(versions)) return undefined
-      return versions < 1 || versions > historyVersionsMax ? undefined : { historyMs: 0, historyVersions: versions }
-    }
-    // An object with anything but its units would pass for no time at all.
-    if (!Object.keys(given).every((name) => units.includes(name))) return undefined
+  if (typeof given === "object" && given !== null && "versions" in given) {
+    const { versions } = given
+    if (Object.keys(given).length !== 1 || typeof versions !== "number" || !Number.isInteger(versions)) return undefined
+    return versions < 1 || versions > historyVersionsMax ? undefined : { historyMs: 0, historyVersions: versions }
   }
-  // NaN would pass for no time at all.
-  const duration = Number.isNaN(given) ? Option.none() : Duration.fromInput(given as Duration.Input)
-  const ms = Option.match(duration, { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  const ms = readDuration(given)
   return ms >= 0 ? { historyMs: ms, historyVersions: undefined } : undefined
 }

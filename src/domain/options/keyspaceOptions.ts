@@ -1,8 +1,8 @@
 import { InvalidOptions } from "../errors.ts"
 import type { KeyspaceSettings } from "../keys/catalogRows.ts"
-import { describeType } from "../keys/describeType.ts"
 import { didYouMean } from "./didYouMean.ts"
 import { historyExpects, readHistory } from "./historyOption.ts"
+import { show } from "./show.ts"
 
 const fields: ReadonlyArray<string> = ["history", "beforeImages"]
 
@@ -10,21 +10,22 @@ const fields: ReadonlyArray<string> = ["history", "beforeImages"]
 export const keyspaceSettings = (given: unknown): KeyspaceSettings => {
   if (given === undefined) return {}
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new InvalidOptions({ problems: [`the options of a keyspace must be an object such as { history: "1 day" }, found ${describeType(given)}`] })
+    throw new InvalidOptions({ problems: [`the options of a keyspace must be an object such as { history: "1 day" }, found ${show(given)}`] })
   }
+  const problems: Array<string> = []
   for (const name of Object.keys(given)) {
     if (fields.includes(name)) continue
     const meant = didYouMean(name, fields)
     const hint = meant === undefined ? `there are ${fields.join(", ")}` : `did you mean ${meant}?`
-    throw new InvalidOptions({ problems: [`${JSON.stringify(name)} is not an option of a keyspace; ${hint}`] })
+    problems.push(`${JSON.stringify(name)} is not an option of a keyspace; ${hint}`)
   }
   const { beforeImages, history }: { readonly history?: unknown; readonly beforeImages?: unknown } = given
-  if (beforeImages !== undefined && typeof beforeImages !== "boolean")
-    throw new InvalidOptions({ problems: [`beforeImages must be true or false, found ${describeType(beforeImages)}`] })
-  if (history === undefined) return { beforeImages }
-  const kept = readHistory(history)
-  if (kept === undefined) throw new InvalidOptions({ problems: [`history must be ${historyExpects}`] })
-  return { ...kept, historyMs: Math.ceil(kept.historyMs), beforeImages }
+  const kept = history === undefined ? undefined : readHistory(history)
+  if (history !== undefined && kept === undefined) problems.push(`history must be ${historyExpects}, found ${show(history)}`)
+  const isFlag = beforeImages === undefined || typeof beforeImages === "boolean"
+  if (!isFlag) problems.push(`beforeImages must be true or false, found ${show(beforeImages)}`)
+  if (problems.length > 0 || !isFlag) throw new InvalidOptions({ problems })
+  return kept === undefined ? { beforeImages } : { ...kept, historyMs: Math.ceil(kept.historyMs), beforeImages }
 }
 
 /** What a keyspace says once it is opened with these options: what they do not name stays as it is. */

@@ -3,6 +3,7 @@
  * fences. So each bound is off by at most one leaf. Model: RocksDB's `ApproximateOffsetOf`, which takes the whole leaf.
  */
 import type { KeyPlace } from "../compaction/KeySpan.ts"
+import { compareBytes } from "../keys/compareBytes.ts"
 import { sequenceMax } from "../keys/kinds.ts"
 import type { FenceIndex } from "./FenceIndex.ts"
 
@@ -46,17 +47,15 @@ const placeOf = (fences: FenceIndex, { largest, smallest }: TableEnds, keyspace:
 
 /** Where the key stands from `low` (0) to `high` (1; undefined: nothing is known of it), as numbers after what the two have in common. */
 const between = (low: Uint8Array, high: Uint8Array | undefined, key: Uint8Array): number => {
+  // `high` may be the same key: a single one, or versions of one that go on into the next leaf.
+  if (compareBytes(key, low) <= 0) return 0
   if (high === undefined) return 0.5
   let common = 0
   while (common < low.length && common < high.length && low[common] === high[common]) common++
-  for (let i = 0; i < common; i++) {
-    const d = (key[i] ?? -1) - low[i]!
-    if (d !== 0) return d < 0 ? 0 : 1
-  }
+  for (let i = 0; i < common; i++) if (key[i] !== low[i]) return 1
   const from = numberAt(low, common)
   const to = numberAt(high, common)
-  const at = numberAt(key, common)
-  return to <= from ? (at < from ? 0 : 1) : Math.min(1, Math.max(0, (at - from) / (to - from)))
+  return to <= from ? 1 : Math.min(1, (numberAt(key, common) - from) / (to - from))
 }
 
 const numberAt = (bytes: Uint8Array, at: number): number => {

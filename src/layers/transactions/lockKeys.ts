@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import { durationMs } from "../../domain/batch/expiry.ts"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import {
   DatabaseClosed,
@@ -15,6 +14,7 @@ import {
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
+import { readDuration } from "../../domain/options/readDuration.ts"
 import type { Transaction } from "../../services/Transaction.ts"
 import type { OpenTransaction } from "./OpenTransaction.ts"
 
@@ -68,7 +68,7 @@ const timeoutMsOf = (given: unknown): number => {
     if (name !== "timeout" && name !== "keyspace") throw refuse(`${JSON.stringify(name)} is not an option of a lock; there are timeout, keyspace`)
   const { timeout }: { readonly timeout?: unknown } = given
   if (timeout === undefined) return Infinity
-  const ms = durationMs(timeout)
+  const ms = readDuration(timeout)
   if (!(ms >= 0)) throw refuse(`timeout must be a duration (a number of milliseconds, "5 minutes", a Duration), found ${describeType(timeout)}`)
   return ms
 }

@@ -1,8 +1,8 @@
 import * as Schedule from "effect/Schedule"
-import { durationMs } from "../../domain/batch/expiry.ts"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import { InvalidOptions, type TransactionConflict } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
+import { readDuration } from "../../domain/options/readDuration.ts"
 import type { Durability } from "../../services/Database.ts"
 import type { OpenSettings } from "./OpenTransaction.ts"
 import { annotationBytes, durabilityOf } from "./writeOptions.ts"
@@ -42,7 +42,7 @@ export const transactionSettings = (given: unknown, defaults: TransactionSetting
   const { annotation, durability, isolation, retry, timeout } = options
   if (isolation !== undefined && isolation !== "serializable" && isolation !== "snapshot")
     problems.push(`isolation must be "serializable" or "snapshot", found ${show(isolation)}`)
-  const timeoutMs = timeout === undefined ? defaults.timeoutMs : durationMs(timeout)
+  const timeoutMs = timeout === undefined ? defaults.timeoutMs : readDuration(timeout)
   if (!(timeoutMs >= 0)) problems.push(`timeout must be a duration (a number of milliseconds, "5 minutes", a Duration), found ${show(timeout)}`)
   if (retry !== undefined && retry !== false && !Schedule.isSchedule(retry)) problems.push(`retry must be a Schedule, or false, found ${show(retry)}`)
   if (problems.length > 0) throw new InvalidOptions({ problems })
