@@ -36,9 +36,11 @@ export const isManifest = (bytes: Uint8Array): boolean => manifestMagic.every((b
  */
 export function* walkManifest(crc32: Crc32, path: string, bytes: Uint8Array): Generator<ManifestPart, void, void> {
   let lastSum: number | undefined
+  let uuid: Uint8Array | undefined
   try {
     const header = readHeader(crc32, path, bytes, "read")
     lastSum = header.sum
+    uuid = header.uuid
     yield { type: "header", ...header }
   } catch (cause) {
     if (!(cause instanceof Damage)) throw cause
@@ -66,7 +68,8 @@ export function* walkManifest(crc32: Crc32, path: string, bytes: Uint8Array): Ge
     let problem: Damage | undefined
     try {
       edit = decodeEdit(path, offset, bytes.subarray(offset + manifestRecordHeaderBytes, offset + record.length))
-      if (isSnapshot !== (edit.identity !== undefined) || isSnapshot !== (index === 0 && offset === manifestAlignment))
+      const isHead = index === 0 && offset === manifestAlignment
+      if (record.type !== (isHead ? RecordType.snapshot : RecordType.edit) || isSnapshot !== (edit.identity !== undefined))
         throw new Damage(path, offset, "Malformed", `record type ${record.type} out of place`)
       if (edit.identity !== undefined) draft = draftOf(blankState(edit.identity))
       if (draft !== undefined) {
@@ -74,6 +77,9 @@ export function* walkManifest(crc32: Crc32, path: string, bytes: Uint8Array): Ge
         applyToDraft(next, edit, path, offset)
         draft = next
       }
+      // It says all the same what the file is about: the state goes on.
+      if (uuid !== undefined && edit.identity?.uuid.every((byte, i) => byte === uuid?.[i]) === false)
+        problem = new Damage(path, offset, "Malformed", "the snapshot is of another database")
     } catch (cause) {
       if (!(cause instanceof Damage)) throw cause
       problem = cause

@@ -55,7 +55,8 @@ export const isSegment = (bytes: Uint8Array): boolean => segmentMagic.every((byt
  * Every group of a segment and what lies between them, in file order, for looking at what recovery would cut or refuse. Unlike `scanSegment` it decides nothing: it goes on behind
  * damage, with the next group at the alignment, and never throws `Damage`. Throws `IoFailure` where reading fails.
  *
- * A group whose sum is wrong is shown as such where its epoch, position and previous sum are those of its place; where they are not, its length means nothing either.
+ * A group whose sum is wrong is shown as such where its epoch, position and previous sum are those of its place; where they are not, its length means nothing either. Nor does a
+ * length that would cover a later group.
  */
 export function* walkSegment(
   crc32: Crc32,
@@ -89,7 +90,14 @@ export function* walkSegment(
       return { header, sumHolds: true, problem: cause }
     }
     const isOfThisPlace = isExpected && header.epoch === frame.epoch && (lastSum === undefined || header.previousSum === lastSum)
-    return isOfThisPlace ? { header, sumHolds: false, problem: undefined } : undefined
+    return isOfThisPlace && !holdsGroup(offset, header.lengthBytes) ? { header, sumHolds: false, problem: undefined } : undefined
+  }
+  /** Whether a group stands where only one should: then a length that says so is wrong, and would hide it. */
+  const holdsGroup = (offset: number, lengthBytes: number): boolean => {
+    for (let at = alignUp(offset + 1, frame.alignment); at < offset + lengthBytes; at += frame.alignment) {
+      if (groupAt(at, false) !== undefined) return true
+    }
+    return false
   }
 
   let end = frame.alignment
@@ -100,6 +108,8 @@ export function* walkSegment(
     if (found === undefined) {
       offset = alignUp(end, frame.alignment)
       if (offset !== end) found = groupAt(offset, true)
+      // Bytes before a group that follows another one are no padding: what is missing stood there.
+      if (found !== undefined && lastSum !== undefined && found.header.previousSum !== lastSum && window.firstNonZero(end) < offset) found = undefined
     }
     if (found === undefined) {
       const firstNonZero = window.firstNonZero(end)
@@ -117,7 +127,8 @@ export function* walkSegment(
       paddingFrom = offset
     }
     const { header, problem, sumHolds } = found
-    base ??= header.position - (offset - frame.alignment)
+    // A position that is itself damaged would put every later group in a wrong place.
+    if (sumHolds && problem === undefined) base ??= header.position - (offset - frame.alignment)
     const paddingAt = window.load(paddingFrom, offset - paddingFrom)
     const paddingIsZero = isZero(window.bytes, paddingAt, paddingAt + offset - paddingFrom)
     const at = window.load(offset, header.lengthBytes)

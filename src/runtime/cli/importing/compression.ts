@@ -3,6 +3,7 @@ import * as zlib from "node:zlib"
 import { formatCount } from "../format/numbers.ts"
 import type { compressionNames } from "./compressionNames.ts"
 import { InputFault } from "./InputFault.ts"
+import { ZstdFrames } from "./ZstdFrames.ts"
 
 export type Compression = (typeof compressionNames)[number]
 
@@ -115,9 +116,11 @@ async function* decoded(
       yield chunk
     }
   }
+  const frames = compression === "zstd" ? new ZstdFrames() : undefined
+  const tooEarly = () => new InputFault(file, `the ${compression} stream ends too early, at byte ${formatCount(before)}`)
   const fault = (error: unknown): InputFault => {
     const reason = error instanceof Error ? error.message : String(error)
-    if (codeOf(error) === "Z_BUF_ERROR") return new InputFault(file, `the ${compression} stream ends too early, at byte ${formatCount(before)}`)
+    if (codeOf(error) === "Z_BUF_ERROR") return tooEarly()
     if (produced === 0 && /header|frame descriptor/i.test(reason)) return new InputFault(file, `it is no ${compression} stream (${reason} at byte 0)`)
     return new InputFault(
       file,
@@ -126,6 +129,7 @@ async function* decoded(
   }
   try {
     for await (const chunk of source) {
+      frames?.feed(chunk)
       for (let at = 0; at < chunk.length;) {
         const piece = chunk.subarray(at, at + pieceBytes)
         size = piece.length
@@ -147,6 +151,8 @@ async function* decoded(
     // After a member that was complete there need not be another.
     if (before > 0 && before === memberFrom) return
     yield* counted(member.finish())
+    // Nothing at all is no stream.
+    if (frames !== undefined && (!frames.isComplete || before === 0)) throw tooEarly()
   } catch (error) {
     // What a decoder says; other failures are those of reading.
     if (!/^(?:Z_|ERR_|ZSTD)/.test(codeOf(error))) throw error

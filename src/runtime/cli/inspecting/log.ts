@@ -89,7 +89,7 @@ export function* inspectLog(render: Render, source: Source, selection: Selection
     const paddingFrom = end
     end = offset + group.lengthBytes
     groups++
-    base ??= group.position - (offset - frame.alignment)
+    if (part.sumHolds && part.problem === undefined) base ??= group.position - (offset - frame.alignment)
     durable = Math.max(durable, part.sumHolds ? group.durableThrough : 0)
     lastSum = group.sum
     if (selection.record !== undefined && part.index !== selection.record) continue
