@@ -1,16 +1,4 @@
-/**
- * The workload benchmark.
- *
- *     node bench/run.bench.ts                                     every case, each in a process and a directory of its own; prints a table
- *     node bench/run.bench.ts --runs 5 --cases fillbatch,readseq  some cases, five alternating runs of each: medians and spread
- *     node bench/run.bench.ts --case readrandom                   one case in this process; prints one line of JSON
- *
- * Writes are timed from an empty (or loaded and reopened) database; reads after a warm-up of a quarter of their operations.
- *
- * Options: --entries N (default 1,000,000; fill1gb 1,048,576), --directory D (an empty or missing one, kept; default a new one in the system's folder for temporary
- * files, removed), --json (JSON lines instead of the table), and any option of opening that is a number or a word, as --memtableBytes 65536.
- * For profiles: --prepare-only, then --run-only --no-validation, both with --directory.
- */
+/** The workload benchmark: see `--help`. */
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -34,8 +22,28 @@ const engineOptions = [
   "walSegmentBytes"
 ] as const
 
+const usage = `The workload benchmark.
+
+  npm run bench                                                every case, each in a process and a directory of its own; prints a table
+  npm run bench -- --runs 5 --cases fillbatch,readseq          some cases, five alternating runs of each: medians and spread
+  npm run bench -- --entries 100000 --cases txnupdate          with fewer entries than 1,000,000, for example as many as the caches hold
+  npm run bench -- --case readrandom                           one case in this process; prints one line of JSON
+
+Writes are timed from an empty (or loaded and reopened) database; reads after a warm-up of a quarter of their operations.
+
+  --entries N      how many entries (default 1,000,000; fill1gb 1,048,576)
+  --directory D    an empty or missing one, kept (default: a new one in the system's folder for temporary files, removed)
+  --json           JSON lines instead of the table
+  --prepare-only, then --run-only --no-validation, both with --directory: for profiles
+  ${engineOptions.map((name) => `--${name}`).join(", ")}: as when opening
+
+The cases:
+${cases.map(({ about, name }) => `  ${name.padEnd(14)} ${about}`).join("\n")}
+`
+
 const { values } = parseArgs({
   options: {
+    help: { type: "boolean", default: false },
     case: { type: "string" },
     cases: { type: "string" },
     runs: { type: "string", default: "1" },
@@ -48,6 +56,11 @@ const { values } = parseArgs({
     ...Object.fromEntries(engineOptions.map((name) => [name, { type: "string" as const }]))
   }
 })
+
+if (values.help) {
+  process.stdout.write(usage)
+  process.exit(0)
+}
 
 const caseNamed = (name: string): Case => {
   const found = cases.find((one) => one.name === name)

@@ -22,7 +22,7 @@ export interface CatalogRow {
 
 /**
  * Builds the projection from the rows of keyspaces and of the next id in keyspace 0: of each row all versions there still are, the newest first. What was dropped is known by its
- * older versions as long as the history of keyspace 0 goes back, which is as far as anyone can ask. `defaults` is the retention of the database. Throws `Damage` when
+ * older versions as long as the history of keyspace 0 goes back, which is the farthest that can be asked for. `defaults` is the retention of the database. Throws `Damage` when
  * a row is not one of ours.
  */
 export const make = (directory: string, rows: Iterable<CatalogRow>, defaults: KeyspaceSettings = {}): Catalog["Service"] => {

@@ -62,7 +62,7 @@ export const make = ({ catalog, historyFrom, keptVersions, namesDurableFrom, now
     ask(defaultKeyspace, Infinity)
     for (const { id } of catalog.names()) ask(id, Infinity)
     for (const [id, dropSequence] of catalog.droppedIds()) ask(id, dropSequence)
-    // The names and times of the past are kept as long as anything is.
+    // The names and times of the past are kept while anything is.
     if (lowest < visible) floors.set(systemKeyspace, Math.min(visible, Math.max(lowest, from.get(systemKeyspace) ?? 0)))
     return floors
   }

@@ -70,7 +70,7 @@ export const makeTables = (input: {
 
   const pathOf = (kind: "table" | "values", id: number) => `${directory}/${fileName(kind, id)}`
 
-  /** One slot for a file as long as any version names it: a trivial move changes its level, which the place in the version tells, and nothing of what is open. */
+  /** One slot for a file while a version names it: a trivial move changes its level, which the place in the version tells, and nothing of what is open. */
   const slotOf = (meta: TableSlot["meta"]): TableSlot => {
     let slot = slots.get(meta.fileId)
     if (slot === undefined) {

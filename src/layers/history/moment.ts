@@ -51,7 +51,7 @@ export const resolveMoment = (moment: Moment, parts: MomentParts): { readonly se
 }
 
 /**
- * From where the past of a keyspace can be read. Its names and times are those of keyspace 0, which keeps its history as long as any: before that begins, nothing is asked of
+ * From where the past of a keyspace can be read. Its names and times are those of keyspace 0, which keeps its history the longest: before that begins, nothing is asked of
  * another one either.
  */
 export const oldestOf = (historyFrom: ReadonlyMap<number, number>, keyspace: number): number =>

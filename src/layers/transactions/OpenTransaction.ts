@@ -309,7 +309,7 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
         const newest = transactions.newestInRange(range.keyspace, range.start, range.end, above)
         if (newest !== 0) return this.refused(range.keyspace, range.start, range, newest)
       }
-      // What expired since was there for this transaction, and is not for anybody after it: no commit did that, so the order of commits is as good as any.
+      // What expired since was there for this transaction, and is not for anybody after it: no commit did that, so the order of commits is as good as another.
       const { expiring } = reads
       if (expiring !== undefined && commitTimeMs >= expiring.expiresAt)
         return new ConflictFound(expiring.keyspace, expiring.key, keyAfter(expiring.key), above)

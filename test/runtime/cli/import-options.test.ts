@@ -1,25 +1,14 @@
 /** What `lightning import` is told: --map, --dry-run, --format, --compress, --on-error; and what is wrong with compressed input. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
 import { parseMapping } from "../../../src/runtime/cli/importing/mapping.ts"
 import { walkTree } from "../../../src/runtime/cli/importing/tree.ts"
 import { lightning } from "./inProcess.ts"
+import { scratchFiles } from "./scratchFiles.ts"
 
-let directory: string
-beforeEach(() => {
-  directory = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "lightning-options-")))
-})
-afterEach(() => fs.rmSync(directory, { recursive: true }))
-
-const file = (name: string, content: string | Uint8Array): string => {
-  const absolute = path.join(directory, name)
-  fs.mkdirSync(path.dirname(absolute), { recursive: true })
-  fs.writeFileSync(absolute, content)
-  return absolute
-}
+const { file, here } = scratchFiles()
 
 const linesOf = (n: number): string => Array.from({ length: n }, (_, i) => `{"key":"${String(i).padStart(6, "0")}","value":"v${i}"}\n`).join("")
 
@@ -92,9 +81,9 @@ describe("--map", () => {
     for (const args of [
       [source, "--map", "key=a", "--map", "key=b"],
       [source, "--map", "key=a", "--key-field", "b"],
-      [directory, "--map", "key=a"],
-      [directory, "--compress", "gzip"],
-      [directory, "--format", "csv"],
+      [here(), "--map", "key=a"],
+      [here(), "--compress", "gzip"],
+      [here(), "--format", "csv"],
       [source, "--format", "tree"],
       [source, "--keyspace", "lightning-imports"],
       [source, "--keyspace", ""]
@@ -138,7 +127,7 @@ describe("--dry-run", () => {
   it("counts a tree", async () => {
     file("tree/a.md", "a")
     file("tree/b.txt", "b")
-    const run = await lightning(["import", path.join(directory, "tree"), "--ext", ".md", "--metadata", "meta", "--dry-run"])
+    const run = await lightning(["import", path.join(here(), "tree"), "--ext", ".md", "--metadata", "meta", "--dry-run"])
     expect(run.out).toBe(
       "would import 1 entry, 5 B; nothing was written\n  keyspaces  meta\n  left out   1 file with another extension\nfirst entries\n  a.md  a\n"
     )
@@ -236,7 +225,7 @@ describe("compressed input", () => {
 describe("a source that goes wrong meanwhile", () => {
   it("is a problem where a directory or a file has vanished", async () => {
     for (const name of ["a/1", "b/2", "c/3", "c/4"]) file(`tree/${name}`, name)
-    const root = path.join(directory, "tree")
+    const root = path.join(here(), "tree")
     const found: Array<string> = []
     for await (const entry of walkTree(root, { extensions: [], exclude: [] })) {
       found.push(entry.type === "problem" ? `${entry.name}: ${entry.reason}` : entry.name)

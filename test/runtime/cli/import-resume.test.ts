@@ -1,26 +1,15 @@
 /** Imports that end before their end: they go on where they were, and what they count and store is the same as if nothing had happened. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
 import { DiskFull } from "../../../src/domain/errors.ts"
 import { importsKeyspace } from "../../../src/runtime/cli/importing/position.ts"
 import { MapStore } from "../../support/mapDatabase.ts"
 import { lightning, type RunOptions } from "./inProcess.ts"
+import { scratchFiles } from "./scratchFiles.ts"
 
-let directory: string
-beforeEach(() => {
-  directory = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "lightning-resume-")))
-})
-afterEach(() => fs.rmSync(directory, { recursive: true }))
-
-const file = (name: string, content: string | Uint8Array): string => {
-  const absolute = path.join(directory, name)
-  fs.mkdirSync(path.dirname(absolute), { recursive: true })
-  fs.writeFileSync(absolute, content)
-  return absolute
-}
+const { file, here } = scratchFiles()
 
 /** Fails the write with this number, from 1. */
 const failing = (nth: number): Pick<RunOptions, "beforeWrite"> => {
@@ -89,8 +78,8 @@ describe("an import that was stopped", () => {
 
   it("goes on in a tree", async () => {
     for (let i = 0; i < 40; i++) file(`tree/${i % 4}/${i}.md`, "x".repeat(30_000) + i)
-    fs.symlinkSync("0", path.join(directory, "tree/link"))
-    const root = path.join(directory, "tree")
+    fs.symlinkSync("0", path.join(here(), "tree/link"))
+    const root = path.join(here(), "tree")
     const args = ["import", root, "--metadata", "meta"]
     const whole = await lightning([...args, "--json"])
     const store = new MapStore()

@@ -1,31 +1,19 @@
 import { describe, expect, it } from "vitest"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
-import { afterEach, beforeEach } from "vitest"
 import { DiskFull } from "../../../src/domain/errors.ts"
 import { MapStore } from "../../support/mapDatabase.ts"
 import { lightning } from "./inProcess.ts"
+import { scratchFiles } from "./scratchFiles.ts"
 
-let directory: string
-beforeEach(() => {
-  directory = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "lightning-import-")))
-})
-afterEach(() => fs.rmSync(directory, { recursive: true }))
-
-const file = (name: string, content: string | Uint8Array): string => {
-  const absolute = path.join(directory, name)
-  fs.mkdirSync(path.dirname(absolute), { recursive: true })
-  fs.writeFileSync(absolute, content)
-  return absolute
-}
+const { file, here } = scratchFiles()
 
 /** Without the times and rates, which differ from run to run. */
 const stable = (text: string): string =>
   text
     .replace(/[\d.]+ m?s$/m, "<time>")
     .replace(/rate .*/, "rate <rate>")
-    .replaceAll(directory, "<dir>")
+    .replaceAll(here(), "<dir>")
 
 describe("JSON lines", () => {
   it("stores keys and values of every kind", async () => {
@@ -155,8 +143,8 @@ describe("a directory tree", () => {
     file("tree/b-side.md", "side\n")
     file("tree/b/x.md", "")
     file("tree/bytes.bin", new Uint8Array([0, 0xff]))
-    fs.symlinkSync("a.txt", path.join(directory, "tree/link.md"))
-    return path.join(directory, "tree")
+    fs.symlinkSync("a.txt", path.join(here(), "tree/link.md"))
+    return path.join(here(), "tree")
   }
 
   it("stores path -> content in the order of the keys", async () => {
@@ -210,7 +198,7 @@ describe("a directory tree", () => {
   it("refuses a file that is too large for a value without reading it", async () => {
     const large = file("tree/large.bin", "")
     fs.truncateSync(large, 64 * 1024 * 1024 + 1)
-    expect(stable((await lightning(["import", path.join(directory, "tree")])).err)).toContain(
+    expect(stable((await lightning(["import", path.join(here(), "tree")])).err)).toContain(
       "<dir>/tree/large.bin: it has 67.1 MB; a value has at most 67.1 MB\n"
     )
   })
@@ -220,7 +208,7 @@ describe("what was asked", () => {
   it("must make sense, before anything is opened", async () => {
     const lines = file("a.jsonl", "")
     file("tree/a", "")
-    const root = path.join(directory, "tree")
+    const root = path.join(here(), "tree")
     for (const args of [
       [lines, "--ext", ".md"],
       [lines, "--metadata", "m"],
@@ -236,7 +224,7 @@ describe("what was asked", () => {
       expect(run.code, args.join(" ")).toBe(2)
       expect(run.opens).toEqual([])
     }
-    expect(await lightning(["import", path.join(directory, "missing")])).toMatchObject({
+    expect(await lightning(["import", path.join(here(), "missing")])).toMatchObject({
       code: 1,
       opens: [],
       err: expect.stringContaining("missing cannot be read: no such file or directory\n")

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { escapeText } from "../../../src/runtime/cli/format/bytesText.ts"
 import { isUnfinished } from "../../../src/runtime/cli/shell/unfinished.ts"
-import { displayWidth, fitText } from "../../../src/runtime/cli/shell/width.ts"
+import { textWidth, cutToWidth } from "../../../src/runtime/cli/format/textWidth.ts"
 import { bareWord, lex, quotedWord, wordOf } from "../../../src/runtime/cli/shell/words.ts"
 
 const valuesOf = (text: string): ReadonlyArray<string | Uint8Array> => {
@@ -111,14 +111,14 @@ describe("widths", () => {
       ["ｆｕｌｌ", 8],
       ["\u200b", 0]
     ] as const) {
-      expect([text, displayWidth(text)]).toEqual([text, width])
+      expect([text, textWidth(text)]).toEqual([text, width])
     }
   })
   it("are kept by cutting between whole characters", () => {
-    expect(fitText("日本語", 6)).toBe("日本語")
-    expect(fitText("日本語", 5)).toBe("日本…")
-    expect(fitText("日本語", 4)).toBe("日…")
-    expect(fitText("👩‍👩‍👧👩‍👩‍👧", 3)).toBe("👩‍👩‍👧…")
-    expect(fitText("abc", 1)).toBe("…")
+    expect(cutToWidth("日本語", 6)).toBe("日本語")
+    expect(cutToWidth("日本語", 5)).toBe("日本…")
+    expect(cutToWidth("日本語", 4)).toBe("日…")
+    expect(cutToWidth("👩‍👩‍👧👩‍👩‍👧", 3)).toBe("👩‍👩‍👧…")
+    expect(cutToWidth("abc", 1)).toBe("…")
   })
 })

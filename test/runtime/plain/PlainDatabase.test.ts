@@ -3,40 +3,19 @@ import * as Layer from "effect/Layer"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterEach, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import { DatabaseClosed, PermissionDenied } from "../../../src/domain/errors.ts"
 import * as LightningDb from "../../../src/runtime/LightningDb.ts"
-import { openPlain, type PlainDatabase } from "../../../src/runtime/plain/PlainDatabase.ts"
+import { openPlain } from "../../../src/runtime/plain/PlainDatabase.ts"
 import { Database } from "../../../src/services/Database.ts"
+import { plainDatabases, refusal, text, texts } from "../../support/plainDatabases.ts"
 
-const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : new TextDecoder().decode(bytes))
-const texts = (entries: Iterable<readonly [Uint8Array, Uint8Array]>): Array<string> =>
-  [...entries].map(([key, value]) => `${text(key)}=${text(value)}`)
+const { cleanup, openMemory } = plainDatabases()
+
 const textsAsync = async (entries: AsyncIterable<readonly [Uint8Array, Uint8Array]>): Promise<Array<string>> => {
   const found: Array<readonly [Uint8Array, Uint8Array]> = []
   for await (const entry of entries) found.push(entry)
   return texts(found)
-}
-
-/** What the promise rejects with, or the call throws. */
-const refusal = async (run: () => unknown): Promise<unknown> => {
-  try {
-    await run()
-  } catch (error) {
-    return error
-  }
-  return "nothing was refused"
-}
-
-const cleanup: Array<() => unknown> = []
-afterEach(async () => {
-  for (const clean of cleanup.splice(0).toReversed()) await clean()
-})
-
-const openMemory = async (): Promise<PlainDatabase> => {
-  const db = await openPlain(LightningDb.layerMemory())
-  cleanup.push(db.close)
-  return db
 }
 
 const directory = (): string => {

@@ -1,31 +1,9 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { afterEach, describe, expect, it } from "vitest"
-import * as LightningDb from "../../../src/runtime/LightningDb.ts"
-import { openPlain, type PlainDatabase } from "../../../src/runtime/plain/PlainDatabase.ts"
+import { describe, expect, it } from "vitest"
+import { plainDatabases, refusal, text } from "../../support/plainDatabases.ts"
 
-const text = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : new TextDecoder().decode(bytes))
-
-/** What the promise rejects with, or the call throws. */
-const refusal = async (run: () => unknown): Promise<unknown> => {
-  try {
-    await run()
-  } catch (error) {
-    return error
-  }
-  return "nothing was refused"
-}
-
-const cleanup: Array<() => unknown> = []
-afterEach(async () => {
-  for (const clean of cleanup.splice(0).toReversed()) await clean()
-})
-
-const openMemory = async (): Promise<PlainDatabase> => {
-  const db = await openPlain(LightningDb.layerMemory({ retention: { history: "1 day", log: "1 day" } }))
-  cleanup.push(db.close)
-  return db
-}
+const { openMemory } = plainDatabases({ retention: { history: "1 day", log: "1 day" } })
 
 describe("the past", () => {
   it("is read as a snapshot, of the database and of each keyspace", async () => {

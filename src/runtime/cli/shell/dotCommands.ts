@@ -5,7 +5,7 @@ import { usage } from "../shared.ts"
 import { textOf } from "./arguments.ts"
 import { commandNamed, commands } from "./commands.ts"
 import { formats, type Session } from "./Session.ts"
-import { padText } from "./width.ts"
+import { padToWidth } from "../format/textWidth.ts"
 import type { Writer } from "./Writer.ts"
 import type { Word } from "./words.ts"
 import { jsonText } from "./jsonText.ts"
@@ -45,7 +45,7 @@ const onOff = (name: string, setting: Setting, summary: string, details: Readonl
 const helpLines = (session: Session): string => {
   const style = paint(session.output.stdoutColours)
   const section = (title: string, rows: ReadonlyArray<readonly [string, string]>): string =>
-    `${style("bold", title)}\n${rows.map(([name, text]) => `  ${style("cyan", padText(name, 12))}${text}\n`).join("")}`
+    `${style("bold", title)}\n${rows.map(([name, text]) => `  ${style("cyan", padToWidth(name, 12))}${text}\n`).join("")}`
   return [
     section(
       "Commands",

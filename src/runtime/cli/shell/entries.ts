@@ -5,7 +5,7 @@ import type { Entry } from "../../../services/Database.ts"
 import { decodeText, escapeText, formatHex, formatLine, formatLineCut, jsonField } from "../format/bytesText.ts"
 import { paint } from "../format/paint.ts"
 import type { Session } from "./Session.ts"
-import { displayWidth, fitText, padText } from "./width.ts"
+import { textWidth, cutToWidth, padToWidth } from "../format/textWidth.ts"
 import type { Writer } from "./Writer.ts"
 import { jsonText } from "./jsonText.ts"
 
@@ -84,16 +84,16 @@ const tableOf = (session: Session, keysOnly: boolean): EntryLines => {
     begin: (entries) => {
       const keyColumnsMax = Math.max(keyColumnMin, Math.floor(columns * 0.6))
       for (const { key } of entries) {
-        const width = displayWidth(keyText(session, key))
+        const width = textWidth(keyText(session, key))
         if (width > keyColumns && width <= keyColumnsMax) keyColumns = width
       }
-      return `${style("bold", keysOnly ? "key" : `${padText("key", keyColumns)}  value`)}\n`
+      return `${style("bold", keysOnly ? "key" : `${padToWidth("key", keyColumns)}  value`)}\n`
     },
     line: ({ key, value }) => {
       const shown = keyText(session, key)
       if (keysOnly) return `${style("cyan", shown)}\n`
-      if (displayWidth(shown) <= keyColumns) {
-        return `${style("cyan", padText(shown, keyColumns))}  ${cut(value, columns - keyColumns - 2)}\n`
+      if (textWidth(shown) <= keyColumns) {
+        return `${style("cyan", padToWidth(shown, keyColumns))}  ${cut(value, columns - keyColumns - 2)}\n`
       }
       return `${style("cyan", shown)}\n${" ".repeat(keyColumns + 2)}${cut(value, columns - keyColumns - 2)}\n`
     }
@@ -101,7 +101,7 @@ const tableOf = (session: Session, keysOnly: boolean): EntryLines => {
 }
 
 /** No more of a large value is decoded than can be shown. */
-const cut = (value: Uint8Array, columns: number): string => fitText(formatLineCut(value, Math.max(1, columns)), Math.max(1, columns))
+const cut = (value: Uint8Array, columns: number): string => cutToWidth(formatLineCut(value, Math.max(1, columns)), Math.max(1, columns))
 
 /** Writes the entries and answers how many there were. */
 export const writeEntries = <E>(session: Session, out: Writer, stream: Stream.Stream<Entry, E>, keysOnly: boolean) =>

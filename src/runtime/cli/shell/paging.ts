@@ -5,7 +5,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { OutputShape } from "../Output.ts"
 import type { Keyboard } from "./Keyboard.ts"
-import { displayWidth } from "./width.ts"
+import { textWidth } from "../format/textWidth.ts"
 import { PagerClosed, type Writer } from "./Writer.ts"
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -31,7 +31,7 @@ export const pagerOf = (env: Environment): { readonly kind: "command"; readonly 
 }
 
 /** Rows the text takes on the screen. */
-const rowsOf = (line: string, columns: number): number => Math.max(1, Math.ceil(displayWidth(line) / columns))
+const rowsOf = (line: string, columns: number): number => Math.max(1, Math.ceil(textWidth(line) / columns))
 
 export interface Paging extends Writer {
   /** After the last write: shows what is left, and waits for the pager to be left. */

@@ -8,7 +8,7 @@ import { paint } from "../../format/paint.ts"
 import { textOf } from "../arguments.ts"
 import type { Session } from "../Session.ts"
 import type { ShellCommand } from "../ShellCommand.ts"
-import { padText, displayWidth } from "../width.ts"
+import { padToWidth, textWidth } from "../../format/textWidth.ts"
 import { jsonText } from "../jsonText.ts"
 
 export const keyspacesCommand: ShellCommand = {
@@ -26,11 +26,11 @@ export const keyspacesCommand: ShellCommand = {
     const keyspaces = yield* session.db.keyspaces
     const { stdoutColours, stdoutIsTerminal } = session.output
     const style = paint(stdoutColours)
-    const width = Math.max(0, ...keyspaces.map(({ name }) => displayWidth(escapeText(name))))
+    const width = Math.max(0, ...keyspaces.map(({ name }) => textWidth(escapeText(name))))
     const lines = keyspaces.map(({ name, tableBytes }) => {
       if (session.format === "json") return jsonText(session, { name, tableBytes, inUse: name === session.keyspace }).trimEnd()
       if (!stdoutIsTerminal) return `${escapeText(name)}\t${tableBytes}`
-      return `${name === session.keyspace ? "*" : " "} ${style("cyan", padText(escapeText(name), width))}  ${formatBytes(tableBytes)}`
+      return `${name === session.keyspace ? "*" : " "} ${style("cyan", padToWidth(escapeText(name), width))}  ${formatBytes(tableBytes)}`
     })
     yield* out.write(lines.map((line) => `${line}\n`).join(""))
     return { count: keyspaces.length, noun: ["keyspace", "keyspaces"] }
