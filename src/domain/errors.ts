@@ -15,17 +15,18 @@ import {
   type PathExists,
   UnsupportedFormat
 } from "./errors/files.ts"
+import type { DatabaseFailed } from "./errors/failed.ts"
 import type {
   HistoryGone,
-  HistoryDiverged,
-  FutureMoment,
-  CursorNotFound,
   WrongRevision,
   InvalidEvent,
   ProjectionNotFound,
   ProjectionStopped
 } from "./errors/time.ts"
+import type { AtError, ChangesError, CreateRestorePointError, PutError, RemoveRestorePointError, WatchError } from "./errors/methods.ts"
 import { because, Cause, Count, inBatch, Text } from "./errors/parts.ts"
+import type { InvalidRestorePointName, RestorePointMismatch, RestorePointNotFound, RestorePointProblem } from "./errors/restorePoints.ts"
+import type { JobFailed, WorkStalled } from "./errors/pressure.ts"
 import type {
   TransactionConflict,
   TransactionTooOld,
@@ -40,7 +41,12 @@ import type {
 import { keyBytesMax } from "./keys/kinds.ts"
 import { Damage, IoFailure } from "./failures.ts"
 
+export * from "./errors/failed.ts"
 export * from "./errors/files.ts"
+export type * from "./errors/methods.ts"
+export * from "./errors/pressure.ts"
+export * from "./errors/restorePoints.ts"
+export { severityOf, severityRowOf, type Severity, type SeverityRow } from "./errors/severity.ts"
 export * from "./errors/time.ts"
 export * from "./errors/transactions.ts"
 
@@ -132,9 +138,13 @@ export class BatchTooLarge extends Schema.TaggedError<BatchTooLarge>("lightning-
   bytes: Schema.Finite,
   bytesMax: Schema.Finite,
   /** Of `bytes`: values that the batch replaces, where the keyspace keeps them (`beforeImages`). How far they had been counted when it was too much. */
-  beforeImageBytes: Schema.optionalKey(Schema.Finite)
+  beforeImageBytes: Schema.optionalKey(Schema.Finite),
+  /** How many operations there may be, where there are more: each takes memory of its own, however small it is. */
+  operationsMax: Schema.optionalKey(Schema.Finite)
 }) {
   override get message(): string {
+    if (this.operationsMax !== undefined)
+      return `The batch has more than ${this.operationsMax} operations, the limit for its batchBytesMax of ${this.bytesMax}. Nothing was written: split it into smaller batches, or open the database with a larger batchBytesMax.`
     const images =
       this.beforeImageBytes === undefined ? "" : `, ${this.beforeImageBytes} of them values that it replaces and its keyspace keeps (beforeImages)`
     return `The batch takes ${this.bytes} bytes${images}, more than the limit of ${this.bytesMax}. Nothing was written: split it into smaller batches, or open the database with a larger batchBytesMax.`
@@ -235,14 +245,14 @@ export class CommitOutcomeUnknown extends Schema.TaggedError<CommitOutcomeUnknow
   }
 }
 
-/** The write waited for the engine to catch up, and what it waited for will not come. Nothing was written: look at `health`, repeat when it is healthy. */
+/** The write waited for the engine to catch up, and what it waited for will not come, or has not come for `waitTimeout`. Nothing was written: look at `health`, repeat when it is healthy. */
 export class WriteStalled extends Schema.TaggedError<WriteStalled>("lightning-db/WriteStalled")("WriteStalled", {
   detail: Text,
   waitedMs: Count
 }) {
   override get message(): string {
     return (
-      `The write waited${this.waitedMs === undefined ? "" : ` ${Math.round(this.waitedMs)} ms`} for flush or compaction, which cannot go on${because(this.detail)}. ` +
+      `The write waited${this.waitedMs === undefined ? "" : ` ${Math.round(this.waitedMs)} ms`} for flush, compaction or memory, which cannot go on${because(this.detail)}. ` +
       "Nothing was written. See health for the reason; repeat the write when it is gone."
     )
   }
@@ -269,6 +279,9 @@ export class TooManySnapshots extends Schema.TaggedError<TooManySnapshots>("ligh
 
 /* What each method can return ---------------------------------------------------------------------------------------------------------------------------- */
 
+/** There is no database to ask any more. */
+export type Gone = DatabaseClosed | DatabaseFailed
+
 /** What reading a file can end with. */
 export type FileReadError = CorruptFile | UnsupportedFormat | PermissionDenied | DiskError
 
@@ -279,36 +292,16 @@ export type FileError = FileReadError | DiskFull
 export type OpenError = InvalidOptions | DatabaseLocked | NotADatabase | PathIsFile | FileError
 
 /** `get`, `getText`, `getMany`, `has`. */
-export type ReadError = InvalidKey | KeyspaceDropped | SnapshotExpired | DatabaseClosed | FileReadError
+export type ReadError = InvalidKey | KeyspaceDropped | SnapshotExpired | Gone | FileReadError
 
 /** `snapshot`. */
-export type SnapshotError = TooManySnapshots | ReadError
+export type SnapshotError = TooManySnapshots | KeyspaceDropped | Gone
 
 /** `scan` and `entries`. */
-export type ScanError = InvalidRange | SnapshotError
+export type ScanError = InvalidRange | TooManySnapshots | ReadError
 
-/**
- * `put`, `delete`, `write`. `InvalidOptions` is for the options of the write itself; `FileReadError` for what has to be read first: what an atomic operation starts from, and the
- * value that is replaced, where the keyspace keeps before-images.
- */
-export type WriteError =
-  | InvalidKey
-  | InvalidValue
-  | InvalidRange
-  | InvalidBatch
-  | BatchTooLarge
-  | InvalidOptions
-  | InvalidKeyspaceName
-  | KeyspaceNotFound
-  | KeyspaceDropped
-  | DatabaseClosed
-  | DatabaseReadOnly
-  | DatabasePoisoned
-  | CommitOutcomeUnknown
-  | LockLost
-  | WriteStalled
-  | DiskFull
-  | FileReadError
+/** Writes without atomic operations: `put` and `delete` end with less (`PutError`, `DeleteError`). */
+export type WriteError = PutError | InvalidBatch | KeyspaceNotFound
 
 /** `write`, with its atomic operations. */
 export type BatchError = WriteError | AtomicOperationFailed
@@ -330,15 +323,7 @@ export type TransactionWriteError =
   | TransactionTooLarge
 
 /** `tx.lock`. */
-export type LockError =
-  | InvalidKey
-  | InvalidOptions
-  | TransactionFinished
-  | TransactionTooOld
-  | LockTimeout
-  | LockDeadlock
-  | TooManySnapshots
-  | DatabaseClosed
+export type LockError = InvalidKey | InvalidOptions | TransactionFinished | TransactionTooOld | LockTimeout | LockDeadlock | TooManySnapshots | Gone
 
 /** Beginning and committing a transaction: what `db.transaction` adds to the errors of its body. */
 export type TransactionError =
@@ -350,37 +335,35 @@ export type TransactionError =
   | TransactionTimeout
   | TransactionFinished
 
-/** `at`. */
-export type HistoryError = SnapshotError | HistoryGone | FutureMoment | InvalidRange
+/** `history`. */
+export type HistoryError = TooManySnapshots | ReadError | HistoryGone | InvalidRange
 
-/** `changes` and `watch`. */
-export type ChangesError =
-  | ReadError
-  | HistoryGone
-  | HistoryDiverged
-  | FutureMoment
-  | CursorNotFound
-  | InvalidRange
-  | KeyspaceNotFound
-  | InvalidKeyspaceName
-  | TooManySnapshots
-
-/** `createCursor`, `advanceCursor`, `dropCursor`. `InvalidOptions` is for names and positions. */
-export type CursorError = WriteError | FileReadError | CursorNotFound | HistoryGone | HistoryDiverged | FutureMoment
-
-/** `flush`, `compact`, `checkpoint`, `verify`. */
+/** All that `flush`, `compact`, `checkpoint` and `verify` can end with; each has a type of its own. */
 export type MaintenanceError =
   | InvalidKey
   | InvalidRange
   | InvalidKeyspaceName
   | KeyspaceNotFound
-  | KeyspaceDropped
-  | DatabaseClosed
+  | Gone
   | DatabaseReadOnly
   | DatabasePoisoned
   | LockLost
+  | WorkStalled
+  | JobFailed
   | PathExists
   | FileError
+
+/** Making and removing restore points: `CreateRestorePointError` or `RemoveRestorePointError`. */
+export type RestorePointError = CreateRestorePointError | RemoveRestorePointError
+
+/** Verifying one. They are listed with a `ListError`. */
+export type RestorePointReadError = RestorePointNotFound | InvalidRestorePointName | RestorePointMismatch | Gone | FileReadError
+
+/** `restore`. */
+export type RestoreError = RestorePointProblem | InvalidOptions | NotADatabase | PathExists | FileError
+
+/** `rollBack`. */
+export type RollBackError = RestorePointProblem | InvalidOptions | DatabaseLocked | NotADatabase | PathExists | FileError
 
 /** Every error of the package. */
 export type LightningError =
@@ -388,12 +371,16 @@ export type LightningError =
   | ScanError
   | WriteError
   | MaintenanceError
+  | RestorePointError
+  | RestorePointReadError
   | TransactionError
   | TransactionScanError
   | LockError
   | SavepointNotFound
   | HistoryError
+  | AtError
   | ChangesError
+  | WatchError
   | WrongRevision
   | InvalidEvent
   | ProjectionNotFound
@@ -405,13 +392,13 @@ const fromIoFailure = (e: IoFailure): DiskFull | PermissionDenied | DiskError =>
   switch (e.code) {
     case "ENOSPC":
     case "EDQUOT":
-      return new DiskFull({ path: e.path, code: e.code })
+      return new DiskFull({ path: e.path, code: e.code, offsetBytes: e.offsetBytes, cause: e })
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return new PermissionDenied({ operation: e.operation, path: e.path, code: e.code })
+      return new PermissionDenied({ operation: e.operation, path: e.path, code: e.code, offsetBytes: e.offsetBytes, cause: e })
     default:
-      return new DiskError({ operation: e.operation, path: e.path, code: e.code })
+      return new DiskError({ operation: e.operation, path: e.path, code: e.code, offsetBytes: e.offsetBytes, retryAfterMs: e.retryAfterMs, cause: e })
   }
 }
 
@@ -432,5 +419,5 @@ export const fromFailure = (e: unknown): FileError => {
 /** `fromFailure` for paths that only read, where a disk cannot be full. */
 export const fromReadFailure = (e: unknown): FileReadError => {
   const error = fromFailure(e)
-  return error instanceof DiskFull ? new DiskError({ operation: "read", path: error.path, code: error.code }) : error
+  return error instanceof DiskFull ? new DiskError({ operation: "read", path: error.path, code: error.code, offsetBytes: error.offsetBytes, cause: error.cause }) : error
 }

@@ -8,11 +8,29 @@ export class IoFailure extends Error {
   readonly operation: string
   readonly path: string
   readonly code: string
-  constructor(operation: string, path: string, code: string, message = `${operation} ${path}: ${code}`) {
+  /** Where in the file it was to read or write. */
+  readonly offsetBytes: number | undefined
+  /** The call was not made: what it goes to is left alone for so long, after failures. */
+  readonly retryAfterMs: number | undefined
+  constructor(
+    operation: string,
+    path: string,
+    code: string,
+    message = `${operation} ${path}: ${code}`,
+    offsetBytes: number | undefined = undefined,
+    retryAfterMs: number | undefined = undefined
+  ) {
     super(message)
     this.operation = operation
     this.path = path
     this.code = code
+    this.offsetBytes = offsetBytes
+    this.retryAfterMs = retryAfterMs
+  }
+
+  /** The same, with the place in the file where it is not known yet. */
+  at(offsetBytes: number): IoFailure {
+    return this.offsetBytes === undefined ? new IoFailure(this.operation, this.path, this.code, this.message, offsetBytes, this.retryAfterMs) : this
   }
 }
 

@@ -15,10 +15,12 @@ import {
 import type { JobResult } from "../domain/compaction/JobSpec.ts"
 import { defaultPickerOptions, pickCompaction, pickManual, type PickerState } from "../domain/compaction/picker.ts"
 import { type Horizon, StripesByKeyspace } from "../domain/compaction/stripes.ts"
-import { DatabaseClosed, DatabasePoisoned, fromFailure, type MaintenanceError } from "../domain/errors.ts"
+import { DatabaseClosed, DiskFull, fromFailure, type FlushError, JobFailed } from "../domain/errors.ts"
 import { Damage, IoFailure } from "../domain/failures.ts"
+import { fileName } from "../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../domain/manifest/ManifestState.ts"
 import type { TableMeta } from "../domain/manifest/TableMeta.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { type CompactionRange, Compactor } from "../services/Compactor.ts"
 import { EngineClock } from "../services/EngineClock.ts"
@@ -29,11 +31,14 @@ import { Recovery } from "../services/Recovery.ts"
 import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
+import { Watchdog } from "../services/Watchdog.ts"
 import type { WorkOptions } from "../services/WorkProgress.ts"
 import { type JobError, WorkerDied, Workers } from "../services/Workers.ts"
 import { JobCounter } from "./jobs/JobCounter.ts"
-import { historyFrom, keepVersions, outputPolicy } from "./jobs/jobInputs.ts"
-import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
+import { historyFrom, keepVersions, outputPolicy, reliedDrops } from "./jobs/jobInputs.ts"
+import { jobError, makeJobRetries, type RunHow } from "./jobs/jobRetries.ts"
+import { Quarantine } from "./jobs/Quarantine.ts"
+import { watchedJob } from "./jobs/watchedJob.ts"
 import { levelsOf } from "./tables/levelsOf.ts"
 
 /** A merge with fewer input bytes than this is not worth being cut into several. */
@@ -46,19 +51,23 @@ const inputBytes = (plan: MergePlan<TableMeta>): number =>
   plan.inputs.reduce((sum, input) => sum + bytesOf(input.tables), 0) + plan.rewriteValueFiles.reduce((sum, file) => sum + file.fileBytes, 0)
 
 const condition = "compaction"
+const picking = "picker of compactions"
 
 const make = Effect.gen(function* () {
   const options = yield* EngineOptions
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
+  const breakers = yield* Breakers
   const manifest = yield* Manifest
   const tables = yield* Tables
   const catalog = yield* Catalog
   const retention = yield* Retention
   const transactions = yield* TransactionManager
   const workers = yield* Workers
+  const watchdog = yield* Watchdog
   const { directory } = yield* Recovery
 
+  if (workers.breaker !== undefined) breakers.adopt("worker threads", "flush and compaction run on the main thread", workers.breaker)
   const parallel = Math.max(1, options.compactionWorkers)
   const pickerOptions = {
     ...defaultPickerOptions,
@@ -70,10 +79,10 @@ const make = Effect.gen(function* () {
     grandparentBytesMax: options.tableBytes * 10
   }
   const stats = { count: 0, running: 0, trivialMoves: 0, bytesRead: 0, bytesWritten: 0 }
-  /** What running jobs hold, and what a damaged input has taken out of service. */
+  /** What running jobs hold. */
   let claims: ReadonlyArray<Claim> = []
-  let quarantined: ReadonlyArray<{ readonly claim: Claim; readonly error: MaintenanceError }> = []
-  let listeners: Array<(answer: Effect.Effect<void, MaintenanceError>) => void> = []
+  const quarantine = new Quarantine(health, condition, directory)
+  let listeners: Array<(answer: Effect.Effect<void, FlushError>) => void> = []
   /** Counts the ends of jobs: one between a look and the wait that follows is not missed. */
   let jobsEnded = 0
   /** Callers of `compact` that wait for running jobs: no new ones are begun before them, or they would wait for ever. */
@@ -84,17 +93,17 @@ const make = Effect.gen(function* () {
   const jobs = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(jobs)<never>()
 
-  const tell = (answer: Effect.Effect<void, MaintenanceError>) => {
+  const tell = (answer: Effect.Effect<void, FlushError>) => {
     const told = listeners
     listeners = []
     for (const listener of told) listener(answer)
   }
   // Who waits for a job whose failure lasts would wait in vain; the job itself goes on being tried.
-  const retries = makeJobRetries(health, condition, (error) => tell(Effect.fail(jobError(error))))
+  const retries = makeJobRetries({ health, breakers, retry: options.retry }, condition, (error) => tell(Effect.fail(jobError("compaction", error))))
 
   /** The next end of a job after the one with this number. Fails where a job goes on failing. */
   const jobEndedAfter = (seen: number) =>
-    Effect.callback<void, MaintenanceError>((resume) => {
+    Effect.callback<void, FlushError>((resume) => {
       if (jobsEnded !== seen) return resume(Effect.void)
       listeners.push(resume)
       retries.hurry()
@@ -105,7 +114,7 @@ const make = Effect.gen(function* () {
     valueFiles: [...state.valueFiles.values()],
     snapshots,
     horizons: retention.horizons(snapshots[snapshots.length - 1]!),
-    running: [...claims, ...quarantined.map(({ claim }) => claim)]
+    running: [...claims, ...quarantine.claims()]
   })
 
   const mergePart = (
@@ -119,29 +128,31 @@ const make = Effect.gen(function* () {
       const bytes = inputBytes(plan)
       const outputs =
         16 + 2 * Math.ceil(bytes / options.tableBytes) + plan.inputs.reduce((sum, input) => sum + input.tables.length, 0) + plan.grandparents.length
-      return Effect.flatMap(manifest.takeFileIds(outputs), (outputIds) =>
-        workers.compact(
-          directory,
-          {
-            inputs: plan.inputs,
-            targetLevel: plan.targetLevel,
-            range,
-            deeper: plan.deeper.map(({ largest, smallest }) => ({ largest, smallest })),
-            grandparents: plan.grandparents.map(({ fileBytes, largest, smallest }) => ({ fileBytes, largest, smallest })),
-            rewriteValueFiles: plan.rewriteValueFiles,
-            snapshots,
-            horizons,
-            nowMs: clock.nowMs(),
-            lingering: tables.lingering(),
-            outputIds,
-            policy: outputPolicy(options, manifest.state())
-          },
-          counter?.word()
-        )
-      )
+      return Effect.flatMap(manifest.takeFileIds(outputs), (outputIds) => {
+        const spec = {
+          inputs: plan.inputs,
+          targetLevel: plan.targetLevel,
+          range,
+          deeper: plan.deeper.map(({ largest, smallest }) => ({ largest, smallest })),
+          grandparents: plan.grandparents.map(({ fileBytes, largest, smallest }) => ({ fileBytes, largest, smallest })),
+          rewriteValueFiles: plan.rewriteValueFiles,
+          snapshots,
+          horizons,
+          nowMs: clock.nowMs(),
+          lingering: tables.lingering(),
+          outputIds,
+          policy: outputPolicy(options, manifest.state())
+        }
+        const what = `its merge into level ${plan.targetLevel} that begins with`
+        const file = `${directory}/${fileName("table", outputIds[0]!)}`
+        return watchedJob(watchdog, "compaction", what, file, (progress) => workers.compact(directory, spec, progress), counter?.word())
+      })
     })
 
-  const merge = (plan: MergePlan<TableMeta>, how?: "untilTold", counter?: JobCounter) =>
+  /** An edit that is refused for want of space is tried again, as a job is. */
+  const committed = (...edit: Parameters<typeof manifest.commit>) => retries.run(manifest.commit(...edit))
+
+  const merge = (plan: MergePlan<TableMeta>, how: RunHow, counter?: JobCounter) =>
     Effect.gen(function* () {
       const snapshots = transactions.stripes()
       const inputs = plan.inputs.flatMap((input) => input.tables)
@@ -153,13 +164,14 @@ const make = Effect.gen(function* () {
         return Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots, history.horizons, counter), { concurrency: ranges.length })
       })
       const results: ReadonlyArray<JobResult> = yield* retries.run(parts, how)
-      yield* manifest.commit(
+      yield* committed(
         (state) => ({
           removeTables: inputs.map((table) => table.fileId),
           addTables: results.flatMap((result) => result.tables),
           addValueFiles: results.flatMap((result) => result.valueFiles),
           historyFrom: historyFrom(state, history, inputs, catalog),
-          keepVersions: keepVersions(state, history, inputs)
+          keepVersions: keepVersions(state, history, inputs),
+          dropKeyspaces: reliedDrops(state, history, snapshots[snapshots.length - 1]!, state.flushedThrough.sequence)
         }),
         (state) => tables.install(state)
       )
@@ -172,7 +184,7 @@ const make = Effect.gen(function* () {
 
   const move = (plan: MovePlan<TableMeta>) =>
     Effect.gen(function* () {
-      yield* manifest.commit(
+      yield* committed(
         () => ({
           removeTables: plan.tables.map((table) => table.fileId),
           addTables: plan.tables.map((table) => ({ ...table, level: plan.targetLevel }))
@@ -183,7 +195,7 @@ const make = Effect.gen(function* () {
     })
 
   const drop = (plan: DropPlan<TableMeta>) =>
-    manifest.commit(
+    committed(
       (state) => {
         // Since the plan was made, somebody may have begun to read the past. Who comes later is told that it is gone.
         const snapshots = transactions.stripes()
@@ -198,14 +210,15 @@ const make = Effect.gen(function* () {
           removeTables: dropped.map((table) => table.fileId),
           removeValueFiles: plan.valueFiles.map((file) => file.fileId),
           historyFrom: historyFrom(state, history, dropped, catalog),
-          keepVersions: keepVersions(state, history, dropped)
+          keepVersions: keepVersions(state, history, dropped),
+          dropKeyspaces: reliedDrops(state, history, snapshots[snapshots.length - 1]!, state.flushedThrough.sequence)
         }
       },
       (state) => tables.install(state)
     )
 
-  const perform = (plan: CompactionPlan<TableMeta>, how?: "untilTold", counter?: JobCounter): Effect.Effect<void, JobError | ManifestError> =>
-    plan.type === "merge" ? merge(plan, how, counter) : plan.type === "move" ? move(plan) : drop(plan)
+  const perform = (plan: CompactionPlan<TableMeta>, how: RunHow, counter?: JobCounter): Effect.Effect<void, JobError | ManifestError> =>
+    plan.type === "merge" ? merge(plan, { ...how, repeatsDefects: true }, counter) : plan.type === "move" ? move(plan) : drop(plan)
 
   const take = (plan: CompactionPlan<TableMeta>): Claim => {
     const claim = claimOf(plan)
@@ -218,22 +231,15 @@ const make = Effect.gen(function* () {
    * Runs the plan and gives its claim back. What cannot be compacted (damage, a bug) is taken out of service, or the next look would find the same plan and fail again,
    * for ever; reads still answer, with the error where the damage is.
    */
-  const claimed = (
-    plan: CompactionPlan<TableMeta>,
-    claim: Claim,
-    how?: "untilTold",
-    counter?: JobCounter
-  ): Effect.Effect<void, JobError | ManifestError> =>
+  const claimed = (plan: CompactionPlan<TableMeta>, claim: Claim, how: RunHow, counter?: JobCounter): Effect.Effect<void, JobError | ManifestError> =>
     Effect.onExit(perform(plan, how, counter), (exit) =>
       Effect.sync(() => {
         const cause = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : undefined
         // What may pass is the caller's to try again.
-        const mayPass = cause instanceof IoFailure || cause instanceof WorkerDied
+        const mayPass = cause instanceof IoFailure || cause instanceof WorkerDied || cause instanceof DiskFull
         if (cause !== undefined && !mayPass && health.refusal() === undefined) {
-          const where = cause instanceof Damage ? cause.file : plan.type
           const detail = cause instanceof Error ? cause.message : String(cause)
-          quarantined = [...quarantined, { claim, error: cause instanceof Damage ? fromFailure(cause) : new DatabasePoisoned({ detail }) }]
-          health.degrade(`${condition} of ${where}`, `compaction cannot go on: ${detail}`)
+          quarantine.add(claim, cause, cause instanceof Damage ? fromFailure(cause) : new JobFailed({ work: "compaction", quarantined: true, detail, cause }))
         }
         claims = claims.filter((other) => other !== claim)
         stats.running--
@@ -244,8 +250,20 @@ const make = Effect.gen(function* () {
       })
     )
 
+  /** Called in the course of what others do: a picker that dies must not take the flusher or a reader along. The next look tries again. */
   const nudge = () => {
+    try {
+      pick()
+      health.heal(picking)
+    } catch (cause) {
+      health.degrade(picking, `compactions cannot be picked: ${cause instanceof Error ? cause.message : String(cause)}`)
+      health.report({ type: "restarted", resource: "picker of compactions", deaths: 1, error: cause })
+    }
+  }
+
+  const pick = () => {
     heldAt = undefined
+    quarantine.review(manifest.state(), catalog.exists)
     while (!closing && manualWaiting === 0 && claims.length < parallel && health.refusal() === undefined) {
       const snapshots = transactions.stripes()
       const plan = pickCompaction(pickerState(manifest.state(), snapshots), pickerOptions)
@@ -256,7 +274,7 @@ const make = Effect.gen(function* () {
         return
       }
       run(
-        claimed(plan, take(plan)).pipe(
+        claimed(plan, take(plan), {}).pipe(
           Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("a compaction failed", cause))),
           Effect.ignoreCause
         )
@@ -273,12 +291,18 @@ const make = Effect.gen(function* () {
       closing = true
     })
   )
+  health.onFailed(
+    Effect.suspend(() => {
+      closing = true
+      return FiberSet.clear(jobs)
+    })
+  )
 
   /** One try: the plan is picked and claimed in the step that begins it, which nothing may come between. */
-  const compactNow = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<"done" | "busy", MaintenanceError> =>
+  const compactNow = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<"done" | "busy", FlushError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        if (closing) return Effect.fail(new DatabaseClosed({}))
+        if (closing) return Effect.fail(health.closed() ?? new DatabaseClosed({}))
         const refusal = health.refusal()
         if (refusal !== undefined) return Effect.fail(refusal)
         const keyRange =
@@ -299,16 +323,16 @@ const make = Effect.gen(function* () {
             counter.bytesTotal = plan.type === "merge" ? inputBytes(plan) : 0
             options?.onStart?.({ bytes: () => counter.bytes(), bytesTotal: () => counter.bytesTotal })
           }
-          return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), "untilTold", counter)), jobError), "done" as const)
+          return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), { untilTold: true }, counter)), (error) => jobError("compaction", error)), "done" as const)
         }
         if (claims.length > 0) return Effect.succeed("busy" as const)
         // Nothing runs: what stands in the way has failed before, and would again.
-        const found = quarantined.at(-1)
-        return found === undefined ? Effect.succeed("done" as const) : Effect.fail(found.error)
+        const found = quarantine.error()
+        return found === undefined ? Effect.succeed("done" as const) : Effect.fail(found)
       })
     )
 
-  const compactWhenFree = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<void, MaintenanceError> =>
+  const compactWhenFree = (range: CompactionRange, options: WorkOptions | undefined): Effect.Effect<void, FlushError> =>
     Effect.suspend(() => {
       const seen = jobsEnded
       return Effect.flatMap(compactNow(range, options), (answer) =>
@@ -319,14 +343,14 @@ const make = Effect.gen(function* () {
   /** Ends when every job has that runs now, or one goes on failing. */
   const settled: Effect.Effect<void> = Effect.suspend(() => {
     const running = claims
-    const wait: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
+    const wait: Effect.Effect<void, FlushError> = Effect.suspend(() => {
       const seen = jobsEnded
       return running.some((claim) => claims.includes(claim)) ? Effect.andThen(jobEndedAfter(seen), wait) : Effect.void
     })
     return Effect.ignore(wait)
   })
 
-  const compact = (range: CompactionRange, options?: WorkOptions): Effect.Effect<void, MaintenanceError> =>
+  const compact = (range: CompactionRange, options?: WorkOptions): Effect.Effect<void, FlushError> =>
     Effect.acquireUseRelease(
       Effect.sync(() => manualWaiting++),
       () => compactWhenFree(range, options),
@@ -340,7 +364,7 @@ const make = Effect.gen(function* () {
       Effect.andThen(settled)
     )
 
-  const idle: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
+  const idle: Effect.Effect<void, FlushError> = Effect.suspend(() => {
     nudge()
     const seen = jobsEnded
     if (claims.length === 0 || closing) return Effect.void
@@ -353,5 +377,16 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Compactor,
   never,
-  EngineClock | EngineOptions | HealthMonitor | Manifest | Tables | Catalog | Retention | TransactionManager | Workers | Recovery
+  | Breakers
+  | EngineClock
+  | EngineOptions
+  | HealthMonitor
+  | Manifest
+  | Tables
+  | Catalog
+  | Retention
+  | TransactionManager
+  | Watchdog
+  | Workers
+  | Recovery
 > = Layer.effect(Compactor, make)

@@ -1,24 +1,17 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { Slab } from "../domain/bytes/Slab.ts"
 import type { InvalidKeyspaceName } from "../domain/errors.ts"
 import {
-  type BatchError,
+  type CommitFailure,
   fromReadFailure,
   InvalidOptions,
   InvalidRange,
   KeyspaceDropped,
   KeyspaceNotFound,
-  type MaintenanceError,
-  type ReadError,
-  type SnapshotError,
-  TooManySnapshots,
-  type WriteError
+  type Gone,
+  type SnapshotError
 } from "../domain/errors.ts"
 import { encodeId, encodeKeyspaceRow, keyspaceRowKey, type KeyspaceSettings, nextIdKey } from "../domain/keys/catalogRows.ts"
 import { droppedRowKey } from "../domain/keys/droppedRows.ts"
@@ -38,6 +31,7 @@ import {
   type WriteResult
 } from "../services/Database.ts"
 import { BlockCache } from "../services/BlockCache.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -45,34 +39,40 @@ import { Entropy } from "../services/Entropy.ts"
 import { Flusher } from "../services/Flusher.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
+import { MemoryBudget } from "../services/MemoryBudget.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { Retention } from "../services/Retention.ts"
+import { Scrubber } from "../services/Scrubber.ts"
 import { Tables } from "../services/Tables.ts"
 import { Timeline } from "../services/Timeline.ts"
 import { type SnapshotLease, TransactionManager } from "../services/TransactionManager.ts"
 import { ValueCache } from "../services/ValueCache.ts"
 import { Wal } from "../services/Wal.ts"
+import { Watchdog } from "../services/Watchdog.ts"
 import { keyspaceInfo, keyspaceNameBytes } from "./keyspaceNames.ts"
 import { makeFeed } from "./feed/makeFeed.ts"
 import { makeHistory } from "./history/makeHistory.ts"
 import { isCheckpointPath, makeCheckpoint, noCheckpointPath } from "./maintenance/checkpoint.ts"
+import { makeRestorePoints } from "./restorePoints/makeRestorePoints.ts"
+import { pointsBeside } from "./restorePoints/pointDirectory.ts"
 import { makeStats } from "./maintenance/stats.ts"
+import { watchMemory } from "./memory/watchMemory.ts"
 import { verifyAll } from "./maintenance/verifyAll.ts"
-import { verifyVersion } from "./maintenance/verifyVersion.ts"
-import { makeReads, type ReadParts, readError, type ReadTarget } from "./reading/makeReads.ts"
+import { verifyVersion, type VerifyWatch } from "./maintenance/verifyVersion.ts"
+import { makeFewAtOnce } from "./maintenance/fewAtOnce.ts"
+import { WorkCounter } from "./maintenance/WorkCounter.ts"
+import { makeReads, type ReadParts, type ReadTarget } from "./reading/makeReads.ts"
 import { PointReader } from "./reading/PointReader.ts"
+import { goneError, snapshotError } from "./reading/thrownErrors.ts"
+import { makeMaintenance } from "./watch/makeMaintenance.ts"
+import type { WatchedWork } from "./watch/untilStalled.ts"
+import { watchedDisk } from "./watch/watchedDisk.ts"
+import { watchedVerification } from "./watch/watchedVerification.ts"
+import { ownRows } from "./transactions/ownRows.ts"
 import { makeTransactions } from "./transactions/makeTransactions.ts"
 
-/** A batch without atomic operations reads nothing, so nothing can go wrong with that. */
-const readingNothing = (written: Effect.Effect<WriteResult, BatchError>): Effect.Effect<WriteResult, WriteError> =>
-  Effect.catchTags(written, {
-    AtomicOperationFailed: Effect.die,
-    CorruptFile: Effect.die,
-    UnsupportedFormat: Effect.die,
-    PermissionDenied: Effect.die,
-    DiskError: Effect.die
-  })
+const verification: WatchedWork = { work: "verify", actors: ["verification"] }
 
 const make = Effect.gen(function* () {
   const disk = yield* Disk
@@ -80,8 +80,10 @@ const make = Effect.gen(function* () {
   const clock = yield* EngineClock
   const entropy = yield* Entropy
   const health = yield* HealthMonitor
+  const breakers = yield* Breakers
   const recovery = yield* Recovery
   const manifest = yield* Manifest
+  const memory = yield* MemoryBudget
   const memtables = yield* Memtables
   const tables = yield* Tables
   const blockCache = yield* BlockCache
@@ -93,6 +95,8 @@ const make = Effect.gen(function* () {
   const transactions = yield* TransactionManager
   const flusher = yield* Flusher
   const compactor = yield* Compactor
+  const watchdog = yield* Watchdog
+  const scrubber = yield* Scrubber
 
   const parts: ReadParts = {
     tables,
@@ -174,6 +178,7 @@ const make = Effect.gen(function* () {
     options,
     clock,
     catalog,
+    health,
     manifest,
     transactions,
     wal,
@@ -182,13 +187,13 @@ const make = Effect.gen(function* () {
   })
   yield* feed.start
 
-  const attemptRead = <A>(run: () => A): Effect.Effect<A, ReadError> =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(run())
-      } catch (cause) {
-        return Effect.fail(readError(cause))
-      }
+  const whileOpen = <A>(run: () => A): Effect.Effect<A, Gone> =>
+    Effect.try({
+      try: () => {
+        checkOpen()
+        return run()
+      },
+      catch: goneError
     })
 
   const openLease = (keyspace: number, name: string): Effect.Effect<SnapshotLease, SnapshotError> =>
@@ -197,7 +202,7 @@ const make = Effect.gen(function* () {
         latest(keyspace, name).check()
         return Effect.succeed(transactions.snapshot())
       } catch (cause) {
-        return Effect.fail(cause instanceof TooManySnapshots ? cause : readError(cause))
+        return Effect.fail(snapshotError(cause))
       }
     })
 
@@ -208,6 +213,14 @@ const make = Effect.gen(function* () {
       const timeMs = clock.nowMs()
       // Names as they are now: a keyspace dropped later is still read by this snapshot.
       const names = new Map(catalog.names().map((entry) => [entry.name, entry.id]))
+      // A drop counts from its commit on, and the catalog knows of it as soon as that is sequenced: this snapshot may be of before. Of several of one name the first to go.
+      const back = new Set<string>()
+      for (const [id, at] of catalog.droppedIds()) {
+        const dropped = at > lease.sequence ? catalog.nameOf(id) : undefined
+        if (dropped === undefined || back.has(dropped)) continue
+        names.set(dropped, id)
+        back.add(dropped)
+      }
       const { reads, unsafe } = makeReads(parts, past(keyspace, lease, timeMs))
       const snapshot: Snapshot = {
         ...reads,
@@ -264,14 +277,14 @@ const make = Effect.gen(function* () {
       const found = catalog.idOf(name)
       if (found !== undefined && isConfigured(found)) return keyspaceNamed(found, name)
       return yield* catalogQueue.withPermit(
-        Effect.suspend((): Effect.Effect<Keyspace, WriteError> => {
+        Effect.suspend((): Effect.Effect<Keyspace, CommitFailure> => {
           const known = catalog.idOf(name)
           if (known !== undefined && isConfigured(known)) return Effect.succeed(keyspaceNamed(known, name))
           const id = known ?? catalog.nextId()
           const before = catalog.settings(id)
           const settings = withSettings(before, wanted)
           const row: WriteOperation = { type: "put", key: keyspaceRowKey(bytes), value: encodeKeyspaceRow({ ...settings, id }) }
-          const written = readingNothing(
+          const written = ownRows(
             transactions.write(
               systemKeyspace,
               known === undefined ? [row, { type: "put", key: nextIdKey, value: encodeId(id + 1) }] : [row],
@@ -297,10 +310,10 @@ const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const bytes = yield* nameBytes(name)
       return yield* catalogQueue.withPermit(
-        Effect.suspend(() => {
+        Effect.suspend((): Effect.Effect<WriteResult, CommitFailure | KeyspaceNotFound> => {
           const id = catalog.idOf(name)
           if (id === undefined) return Effect.fail(new KeyspaceNotFound({ name }))
-          const dropped = readingNothing(
+          const dropped = ownRows(
             transactions.write(
               systemKeyspace,
               [
@@ -320,27 +333,11 @@ const make = Effect.gen(function* () {
       )
     })
 
-  // --- Maintenance belongs to the database, not to its callers: what they began ends before the files are closed and the lock is given back.
-  const running = yield* FiberSet.make<unknown, unknown>()
-
-  const maintenance = <A>(run: Effect.Effect<A, MaintenanceError>): Effect.Effect<A, MaintenanceError> =>
-    Effect.suspend(() => {
-      const closed = health.closed()
-      if (closed !== undefined) return Effect.fail(closed)
-      return Effect.acquireUseRelease(
-        FiberSet.run(running, run, { startImmediately: true }),
-        (fiber) => Fiber.await(fiber),
-        (fiber) => Fiber.interrupt(fiber)
-      ).pipe(
-        Effect.flatMap((exit) => {
-          const ended = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? health.closed() : undefined
-          return ended === undefined ? exit : Effect.fail(ended)
-        })
-      )
-    })
+  const { maintenance, watched } = yield* makeMaintenance({ health, watchdog, waitTimeoutMs: options.waitTimeoutMs })
 
   const compact: DatabaseShape["compact"] = (range, workOptions) =>
-    maintenance(
+    watched(
+      { work: "compact", actors: ["flusher", "compaction"] },
       Effect.gen(function* () {
         let id: number | undefined
         if (range?.keyspace !== undefined) {
@@ -367,19 +364,53 @@ const make = Effect.gen(function* () {
       })
     )
 
+  const fewVerifications = yield* makeFewAtOnce
+  const fewCheckpoints = yield* makeFewAtOnce
+  const verified = (watch: VerifyWatch) =>
+    fewVerifications(
+      watchedVerification(watchdog, recovery.directory, watch, (counted) =>
+        verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }, counted)
+      )
+    )
+
   const stats = makeStats({
     blockCache,
+    breakers,
     compactor,
     flusher,
     manifest,
+    memory,
     memtables,
     options,
     recovery,
+    scrubber,
     tables,
     transactions,
     transactionStats: interactive.stats,
     valueCache,
     wal
+  })
+
+  watchMemory({ memory, options, blockCache, valueCache, compactor, memtables, tables, transactions, wal })
+  const droppedAfter = (sequence: number): boolean => {
+    for (const at of catalog.droppedIds().values()) if (at > sequence && at <= wal.visibleSequence()) return true
+    return false
+  }
+
+  const checkpoint = (path: string) =>
+    fewCheckpoints(
+      makeCheckpoint({ disk: watchedDisk(disk, watchdog, "checkpoint"), entropy, flusher, tables, directory: recovery.directory, droppedAfter }, path)
+    )
+  const watchedCheckpoint = (path: string) => watched({ work: "checkpoint", actors: ["flusher", "checkpoint"] }, checkpoint(path))
+  const restorePoints = yield* makeRestorePoints({
+    disk,
+    points: options.checkpoints ?? pointsBeside(recovery.directory),
+    memtableBytes: options.memtableBytes,
+    nowMs: () => clock.nowMs(),
+    lineageId: () => manifest.state().lineageId,
+    checkpoint: watchedCheckpoint,
+    guarded: maintenance,
+    verifying: fewVerifications
   })
 
   yield* health.started
@@ -403,30 +434,23 @@ const make = Effect.gen(function* () {
     cursors: feed.cursors,
     keyspace,
     dropKeyspace,
-    keyspaces: attemptRead(() => {
-      checkOpen()
-      return catalog.names().map(({ id, name }) => keyspaceInfo(name, id, manifest.state(), catalog.settings(id)))
-    }),
+    keyspaces: whileOpen(() => catalog.names().map(({ id, name }) => keyspaceInfo(name, id, manifest.state(), catalog.settings(id)))),
     health: Effect.sync(health.current),
-    refresh: attemptRead(checkOpen),
-    flush: maintenance(flusher.flush),
+    healthEvents: health.events,
+    refresh: whileOpen(() => undefined),
+    flush: watched({ work: "flush", actors: ["flusher"] }, flusher.flush),
     compact,
     checkpoint: (path) =>
-      isCheckpointPath(path)
-        ? maintenance(makeCheckpoint({ disk, entropy, flusher, tables, directory: recovery.directory }, path))
-        : Effect.fail(noCheckpointPath()),
-    verify: maintenance(
-      Effect.mapError(verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }), (error) =>
+      isCheckpointPath(path) ? watchedCheckpoint(path) : Effect.fail(noCheckpointPath()),
+    ...restorePoints,
+    scrub: (scrubOptions) => maintenance(scrubber.run(scrubOptions)),
+    verify: watched(
+      verification,
+      Effect.mapError(verified({ counter: new WorkCounter() }), (error) =>
         error._tag === "Damage" || error._tag === "IoFailure" ? fromReadFailure(error) : error
       )
     ),
-    verifyAll: (workOptions) =>
-      maintenance(
-        Effect.mapError(
-          verifyAll(workOptions, (watch) => verifyVersion({ disk, directory: recovery.directory, tables, manifest, wal }, watch)),
-          fromReadFailure
-        )
-      ),
+    verifyAll: (workOptions) => watched(verification, Effect.mapError(verifyAll(workOptions, verified), fromReadFailure)),
     stats: Effect.sync(stats)
   })
 })
@@ -434,6 +458,7 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Database,
   never,
+  | Breakers
   | Disk
   | EngineOptions
   | EngineClock
@@ -441,6 +466,7 @@ export const layer: Layer.Layer<
   | HealthMonitor
   | Recovery
   | Manifest
+  | MemoryBudget
   | Memtables
   | Tables
   | BlockCache
@@ -449,7 +475,9 @@ export const layer: Layer.Layer<
   | Retention
   | Timeline
   | Wal
+  | Watchdog
   | TransactionManager
   | Flusher
   | Compactor
+  | Scrubber
 > = Layer.effect(Database, make)

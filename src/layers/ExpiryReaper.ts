@@ -5,9 +5,8 @@
  * It walks the rows of the expiry keyspace in the order of time, at most `rowsPerCommit` (and `rowBytesPerCommit`) for one commit. A row speaks of one version of one key; where
  * the key has another version by now (or none), only the row goes. Whether that changed between the look and the commit is asked in the commit turn, and what did is left for the next look.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import { Slab } from "../domain/bytes/Slab.ts"
@@ -18,6 +17,7 @@ import { keyHash } from "../domain/keys/keyHash.ts"
 import { keyspaceSeed } from "../domain/keys/keyspaceSeed.ts"
 import { expiryKeyspace } from "../domain/keys/kinds.ts"
 import { decodeValuePointer } from "../domain/values/ValuePointer.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -26,7 +26,11 @@ import { Manifest } from "../services/Manifest.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
+import { Turns } from "../services/Turns.ts"
 import { type CommitError, Wal } from "../services/Wal.ts"
+import { Watchdog } from "../services/Watchdog.ts"
+import { makeJobRetries } from "./jobs/jobRetries.ts"
+import { supervise } from "./jobs/supervise.ts"
 import { PointReader, PointState } from "./reading/PointReader.ts"
 import { RangeReader } from "./reading/RangeReader.ts"
 import type { View } from "./reading/View.ts"
@@ -36,9 +40,6 @@ const rowsPerCommit = 1000
 const rowBytesPerCommit = 1 << 20
 /** The wall clock may be set forward while it sleeps, and engine time with it. */
 const sleepMsMax = 60_000
-/** After a failure: doubling from the first to the last. */
-const pauseMsMin = 10
-const pauseMsMax = 10_000
 const condition = "expiry"
 /** A time at which nothing has expired yet: for the reaper, what has is still there. */
 const beforeAll = 0
@@ -64,7 +65,9 @@ interface Reaping {
 }
 
 const make = Effect.gen(function* () {
-  const { batchBytesMax } = yield* EngineOptions
+  const options = yield* EngineOptions
+  const { batchBytesMax } = options
+  const breakers = yield* Breakers
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
   const manifest = yield* Manifest
@@ -73,6 +76,8 @@ const make = Effect.gen(function* () {
   const catalog = yield* Catalog
   const transactions = yield* TransactionManager
   const wal = yield* Wal
+  const turns = yield* Turns
+  const actor = (yield* Watchdog).actor("expiry reaper", "waits")
 
   const { hashSeed } = manifest.state()
   const bytesPerCommit = Math.min(rowBytesPerCommit, batchBytesMax)
@@ -90,7 +95,7 @@ const make = Effect.gen(function* () {
     next = expiresAt
     resume = undefined
     // Opening runs who waits, and this is in the middle of a commit turn.
-    queueMicrotask(() => woken.openUnsafe())
+    turns.afterStep(() => woken.openUnsafe())
   })
 
   /** Where to go on, unless what was put meanwhile expires earlier. */
@@ -212,6 +217,7 @@ const make = Effect.gen(function* () {
     // What is sequenced by now must be seen by the view; what comes from now on says so again.
     next = Infinity
     resume = undefined
+    actor.begin("the removal of", "expired values")
     return Effect.gen(function* () {
       yield* wal.awaitVisible(wal.nextSequence() - 1)
       const view = yield* pinned
@@ -226,6 +232,7 @@ const make = Effect.gen(function* () {
       if (following !== undefined) goOn(following)
     }).pipe(
       Effect.scoped,
+      Effect.ensuring(Effect.sync(() => actor.end())),
       Effect.onError(() =>
         Effect.sync(() => {
           if (from > next) return
@@ -236,39 +243,26 @@ const make = Effect.gen(function* () {
     )
   })
 
-  /** Repeats what failed for as long as it may pass; where writes are refused for good, so is reaping. */
-  const reapUntilDone = (pauseMs: number): Effect.Effect<boolean> =>
-    Effect.matchEffect(reap, {
-      onSuccess: () => {
-        health.heal(condition)
-        // Whole days of values may be due at once: others go first.
-        return Effect.as(Effect.yieldNow, true)
-      },
-      onFailure: (error) =>
-        Effect.suspend(() => {
-          if (health.refusal() !== undefined) return Effect.succeed(false)
-          health.degrade(condition, `expired values cannot be removed: ${error.message}`)
-          return Effect.andThen(Effect.sleep(pauseMs), reapUntilDone(Math.min(pauseMs * 2, pauseMsMax)))
-        })
-    })
+  const retries = makeJobRetries<ReapError>({ health, breakers, retry: options.retry }, condition, () => {}, "expired values cannot be removed")
 
-  const loop = Effect.gen(function* () {
-    for (;;) {
-      woken.closeUnsafe()
-      const waitMs = next - clock.nowMs()
-      if (waitMs === Infinity) yield* woken.await
-      else if (waitMs > 0) yield* Effect.raceFirst(Effect.sleep(Math.min(waitMs, sleepMsMax)), woken.await)
-      else if (!(yield* reapUntilDone(pauseMsMin))) return
-    }
-  }).pipe(
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
-        health.degrade(condition, `removing expired values has ended: ${String(Cause.squash(exit.cause))}`)
-      })
-    )
-  )
-  yield* Effect.forkScoped(loop)
+  const loop = (progressed: () => void) =>
+    Effect.gen(function* () {
+      for (;;) {
+        woken.closeUnsafe()
+        const waitMs = next - clock.nowMs()
+        if (waitMs === Infinity) yield* woken.await
+        else if (waitMs > 0) yield* Effect.raceFirst(Effect.sleep(Math.min(waitMs, sleepMsMax)), woken.await)
+        else {
+          yield* retries.run(reap)
+          progressed()
+          // Whole days of values may be due at once: others go first.
+          yield* Effect.yieldNow
+        }
+      }
+      // Repeated for as long as it may pass: what ends it is that writes are refused for good, and so is reaping.
+    }).pipe(Effect.ignore)
+  const fiber = yield* Effect.forkScoped(supervise({ health, retry: options.retry }, "expiry reaper", "lesser", loop))
+  health.onFailed(Fiber.interrupt(fiber))
 })
 
 /** Of the value that was found. */
@@ -289,5 +283,5 @@ const reading = <A>(read: () => A): Effect.Effect<A, FileReadError> => Effect.tr
 export const layer: Layer.Layer<
   never,
   never,
-  EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal
+  Breakers | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | TransactionManager | Wal | Watchdog
 > = Layer.effectDiscard(make)

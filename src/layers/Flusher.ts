@@ -1,12 +1,12 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import { DatabaseClosed, DatabasePoisoned, type MaintenanceError } from "../domain/errors.ts"
+import { DatabaseClosed, DatabaseFailed, DatabasePoisoned, DiskFull, LockLost, type FlushError } from "../domain/errors.ts"
+import { Damage } from "../domain/failures.ts"
 import { fileName } from "../domain/manifest/fileNames.ts"
 import type { Memtable } from "../domain/memtable/Memtable.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Catalog } from "../services/Catalog.ts"
 import { Compactor } from "../services/Compactor.ts"
 import { Disk } from "../services/Disk.ts"
@@ -21,14 +21,17 @@ import { Retention } from "../services/Retention.ts"
 import { Tables } from "../services/Tables.ts"
 import { TransactionManager } from "../services/TransactionManager.ts"
 import { Wal } from "../services/Wal.ts"
+import { Watchdog } from "../services/Watchdog.ts"
 import { Workers } from "../services/Workers.ts"
-import { historyFrom, keepVersions, outputPolicy } from "./jobs/jobInputs.ts"
+import { historyFrom, keepVersions, outputPolicy, reliedDrops } from "./jobs/jobInputs.ts"
+import { watchedJob } from "./jobs/watchedJob.ts"
 import { jobError, makeJobRetries } from "./jobs/jobRetries.ts"
+import { supervise } from "./jobs/supervise.ts"
 
 interface Waiter {
   /** The highest sequence that must be in tables. */
   readonly sequence: number
-  readonly answer: (answer: Effect.Effect<void, MaintenanceError>) => void
+  readonly answer: (answer: Effect.Effect<void, FlushError>) => void
 }
 
 const condition = "flush"
@@ -38,6 +41,7 @@ const make = Effect.gen(function* () {
   const options = yield* EngineOptions
   const clock = yield* EngineClock
   const health = yield* HealthMonitor
+  const breakers = yield* Breakers
   const manifest = yield* Manifest
   const memtables = yield* Memtables
   const tables = yield* Tables
@@ -47,22 +51,23 @@ const make = Effect.gen(function* () {
   const wal = yield* Wal
   const workers = yield* Workers
   const compactor = yield* Compactor
+  const watchdog = yield* Watchdog
   const { directory } = yield* Recovery
 
   const stats = { count: 0, bytes: 0 }
   const work = Latch.makeUnsafe(true)
   let waiters: Array<Waiter> = []
-  let ended: MaintenanceError | undefined
+  let ended: FlushError | undefined
   memtables.onFreeze(() => work.openUnsafe())
 
   /** Answers all who wait. */
-  const fail = (error: MaintenanceError) => {
+  const fail = (error: FlushError) => {
     const waiting = waiters
     waiters = []
     for (const waiter of waiting) waiter.answer(Effect.fail(error))
   }
   // Memtables are flushed in order: where one lasts to fail, all wait in vain. They are told, and the job goes on being tried.
-  const retries = makeJobRetries(health, condition, (error) => fail(jobError(error)))
+  const retries = makeJobRetries({ health, breakers, retry: options.retry }, condition, (error) => fail(jobError("flush", error)))
 
   const release = (flushed: number) => {
     const rest: Array<Waiter> = []
@@ -74,12 +79,16 @@ const make = Effect.gen(function* () {
   }
 
   const end = (cause: unknown) => {
-    ended =
-      cause instanceof DatabasePoisoned || cause instanceof DatabaseClosed
+    ended ??=
+      cause instanceof DatabasePoisoned ||
+      cause instanceof DatabaseClosed ||
+      cause instanceof DatabaseFailed ||
+      cause instanceof LockLost ||
+      cause instanceof DiskFull
         ? cause
-        : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause) })
+        : new DatabasePoisoned({ detail: cause instanceof Error ? cause.message : String(cause), cause })
     // Nobody makes room any more: writers that need some must be told, even where the log itself could go on.
-    if (!(ended instanceof DatabaseClosed)) health.degrade(condition, `flushing has ended: ${ended.message}`)
+    if (ended instanceof DatabasePoisoned) health.degrade(condition, `flushing has ended: ${ended.message}`)
     fail(ended)
     transactions.roomChanged()
   }
@@ -90,15 +99,17 @@ const make = Effect.gen(function* () {
       const outputIds = yield* manifest.takeFileIds(16)
       const snapshots = transactions.stripes()
       const history = retention.begin(snapshots[snapshots.length - 1]!, undefined)
-      const result = yield* workers.flush(directory, {
+      const spec = {
         memtables: [memtable.buffer],
         snapshots,
         horizons: history.horizons,
         nowMs: clock.nowMs(),
         outputIds,
         policy: outputPolicy(options, manifest.state())
-      })
-      return { result, history }
+      }
+      const file = `${directory}/${fileName("table", outputIds[0]!)}`
+      const result = yield* watchedJob(watchdog, "flusher", "its job that begins with", file, (progress) => workers.flush(directory, spec, progress))
+      return { result, history, visible: snapshots[snapshots.length - 1]! }
     }).pipe(retries.run)
 
   const flushOne = (memtable: Memtable) =>
@@ -107,11 +118,14 @@ const make = Effect.gen(function* () {
       // The job and the log's sync go on side by side; a job ends with this fiber, and its outputs with it.
       const job = yield* Effect.forkChild(build(memtable), { startImmediately: true })
       // No named table may hold what nobody can see yet, or what the log does not durably hold: a crash would bring back half a commit order. So the edit waits for both.
-      yield* wal.awaitVisible(sequence)
-      yield* wal.ensureDurable(sequence)
-      const { history, result } = yield* Fiber.join(job)
+      yield* Effect.gen(function* () {
+        yield* wal.awaitVisible(sequence)
+        yield* wal.ensureDurable(sequence)
+        // This fiber may live on: the job must not do so without it.
+      }).pipe(Effect.onError(() => Fiber.interrupt(job)))
+      const { history, result, visible } = yield* Fiber.join(job)
       let dropped: ReadonlyArray<number> = []
-      yield* manifest.commit(
+      const commit = manifest.commit(
         (state) => {
           dropped = wal.log.droppable(sequence, clock.nowMs()).filter((id) => state.segments.get(id)?.sealed !== undefined)
           return {
@@ -120,6 +134,7 @@ const make = Effect.gen(function* () {
             flushedThrough: { sequence, position: wal.positionAfter(sequence) },
             historyFrom: historyFrom(state, history, result.tables, catalog),
             keepVersions: keepVersions(state, history, result.tables),
+            dropKeyspaces: reliedDrops(state, history, visible, sequence),
             removeSegments: dropped
           }
         },
@@ -130,33 +145,44 @@ const make = Effect.gen(function* () {
           wal.log.forget(dropped)
         }
       )
+      // Refused for want of space it is tried again, as the job is.
+      yield* retries.run(commit)
       stats.count++
       stats.bytes += result.stats.bytesWritten
       transactions.roomChanged()
       release(sequence)
       compactor.nudge()
       for (const id of dropped) yield* Effect.ignore(disk.remove(`${directory}/${fileName("log", id)}`))
+      if (dropped.length > 0) transactions.roomChanged()
     })
 
-  const loop = Effect.gen(function* () {
-    while (true) {
-      yield* work.await
-      work.closeUnsafe()
-      for (let memtable = memtables.oldestFrozen(); memtable !== undefined; memtable = memtables.oldestFrozen()) yield* flushOne(memtable)
-    }
-  }).pipe(
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        end(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? Cause.squash(exit.cause) : new DatabaseClosed({}))
-      })
+  /** Ends only where the database refuses writes. A flush cannot be left out: one that dies is repeated, until it cannot be. */
+  const loop = (progressed: () => void) =>
+    Effect.gen(function* () {
+      // Who starts again after a death has not been woken for what is left.
+      work.openUnsafe()
+      while (true) {
+        yield* work.await
+        work.closeUnsafe()
+        for (let memtable = memtables.oldestFrozen(); memtable !== undefined; memtable = memtables.oldestFrozen()) {
+          yield* flushOne(memtable)
+          progressed()
+        }
+      }
+    }).pipe(
+      // A flush reads nothing but its memtable: damage there is a broken rule of ours, as any other defect.
+      Effect.catch((error) => (error instanceof Damage ? Effect.die(error) : Effect.sync(() => end(error))))
     )
+  const actor = supervise({ health, retry: options.retry }, "flusher", "vital", loop).pipe(
+    Effect.ensuring(Effect.sync(() => end(health.failed() ?? new DatabaseClosed({}))))
   )
   // At once: a scope that closes before a deferred start would never tell those who wait for a flush.
-  yield* Effect.forkScoped(loop, { startImmediately: true })
+  const fiber = yield* Effect.forkScoped(actor, { startImmediately: true })
+  health.onFailed(Fiber.interrupt(fiber))
 
   /** Resolves when the sequence is in tables. */
   const flushed = (sequence: number) =>
-    Effect.callback<void, MaintenanceError>((resume) => {
+    Effect.callback<void, FlushError>((resume) => {
       // Freezing wakes the loop in place: it may be done by now, or have met the end of the log, and nobody would answer a newcomer.
       if (ended !== undefined) return resume(Effect.fail(ended))
       if (memtables.oldestFrozen() === undefined) return resume(Effect.void)
@@ -165,7 +191,7 @@ const make = Effect.gen(function* () {
       retries.hurry()
     })
 
-  const flush: Effect.Effect<void, MaintenanceError> = Effect.suspend(() => {
+  const flush: Effect.Effect<void, FlushError> = Effect.suspend(() => {
     if (ended !== undefined) return Effect.fail(ended)
     const active = memtables.active()
     if (!active.isEmpty) {
@@ -191,6 +217,7 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   Flusher,
   never,
+  | Breakers
   | Disk
   | EngineClock
   | EngineOptions
@@ -202,6 +229,7 @@ export const layer: Layer.Layer<
   | Retention
   | TransactionManager
   | Wal
+  | Watchdog
   | Workers
   | Compactor
   | Recovery

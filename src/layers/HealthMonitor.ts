@@ -1,44 +1,58 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import * as SubscriptionRef from "effect/SubscriptionRef"
-import { DatabaseClosed } from "../domain/errors.ts"
-import type { Health, HealthState } from "../services/Database.ts"
+import { DatabaseClosed, DatabaseFailed } from "../domain/errors.ts"
+import type { Health, HealthEvent, HealthState } from "../services/HealthEvents.ts"
 import { HealthMonitor, type Refusal } from "../services/HealthMonitor.ts"
+import { EventHub } from "./health/EventHub.ts"
 
 const make = Effect.gen(function* () {
+  const clock = yield* Clock.Clock
   const conditions = new Map<string, string>()
   const listeners = new Set<() => void>()
+  const stops: Array<Effect.Effect<void>> = []
   let lasting: { readonly refusal: Refusal; readonly reason: string } | undefined
+  let failure: DatabaseFailed | undefined
   let phase: "starting" | "serving" | "stopping" = "starting"
   let current: Health = { state: "starting", reasons: [] }
-  const published = yield* SubscriptionRef.make(current)
-  const context = yield* Effect.context<never>()
-  const run = Effect.runForkWith(context)
+  const hub = new EventHub()
+  const run = Effect.runForkWith(yield* Effect.context<never>())
 
-  const judge = () => {
-    const reasons = [...(lasting === undefined ? [] : [lasting.reason]), ...conditions.values()]
+  const report: HealthMonitor["Service"]["report"] = (event) => {
+    hub.publish({ ...event, atMs: clock.currentTimeMillisUnsafe() })
+  }
+
+  const judge = (error?: unknown) => {
+    const reasons = [...(failure === undefined ? [] : [failure.message]), ...(lasting === undefined ? [] : [lasting.reason]), ...conditions.values()]
     const state: HealthState =
       phase === "stopping"
         ? "stopping"
-        : phase === "starting"
-          ? "starting"
-          : lasting !== undefined
-            ? "readOnly"
-            : conditions.size > 0
-              ? "degraded"
-              : "healthy"
+        : failure !== undefined
+          ? "failed"
+          : phase === "starting"
+            ? "starting"
+            : lasting !== undefined
+              ? "readOnly"
+              : conditions.size > 0
+                ? "degraded"
+                : "healthy"
     if (state === current.state && reasons.join() === current.reasons.join()) return
     current = { state, reasons }
     for (const listener of [...listeners]) listener()
-    run(SubscriptionRef.set(published, current))
+    report({ type: "state", resource: "database", state, reasons, error })
+    if (state === "stopping") hub.end()
   }
+
+  const present = (): HealthEvent => ({ type: "state", resource: "database", ...current, atMs: clock.currentTimeMillisUnsafe() })
 
   return HealthMonitor.of({
     current: () => current,
-    changes: SubscriptionRef.changes(published).pipe(Stream.changes),
-    refusal: () => (phase === "stopping" ? new DatabaseClosed({}) : lasting?.refusal),
-    closed: () => (phase === "stopping" ? new DatabaseClosed({}) : undefined),
+    events: hub.stream(present),
+    report,
+    refusal: () => (phase === "stopping" ? new DatabaseClosed({}) : (failure ?? lasting?.refusal)),
+    closed: () => (phase === "stopping" ? new DatabaseClosed({}) : failure),
+    failed: () => failure,
     started: Effect.sync(() => {
       if (phase === "starting") phase = "serving"
       judge()
@@ -57,7 +71,22 @@ const make = Effect.gen(function* () {
     refuseWrites: (refusal, reason) => {
       if (lasting !== undefined) return
       lasting = { refusal, reason }
-      judge()
+      judge(refusal)
+    },
+    fail: (actor, cause) => {
+      if (failure !== undefined) return failure
+      failure = new DatabaseFailed({ actor, detail: cause instanceof Error ? cause.message : String(cause), cause })
+      judge(failure)
+      run(
+        Effect.gen(function* () {
+          yield* Effect.logFatal(`lightning-db has stopped itself: its ${actor} failed`, Cause.die(cause))
+          for (const stop of [...stops].reverse()) yield* Effect.exit(stop)
+        })
+      )
+      return failure
+    },
+    onFailed: (stop) => {
+      stops.push(stop)
     },
     stopping: () => {
       phase = "stopping"

@@ -3,12 +3,14 @@ import * as Layer from "effect/Layer"
 import { arenaBytes, Memtable, memtableHeaderBytes } from "../domain/memtable/Memtable.ts"
 import { OpenSequences } from "../domain/transaction/OpenSequences.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
+import { MemoryBudget } from "../services/MemoryBudget.ts"
 import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
 
 const make = Effect.gen(function* () {
   const options = yield* EngineOptions
   const recovery = yield* Recovery
+  const memory = yield* MemoryBudget
   let all: ReadonlyArray<Memtable> = recovery.memtables
   const listeners: Array<() => void> = []
 
@@ -37,9 +39,9 @@ const make = Effect.gen(function* () {
   }
 
   /** Gives up the oldest ones that no open transaction needs, and those that do not fit. */
-  const trimKept = () => {
+  const trimKept = (bytesMax = options.validationBytes) => {
     const oldest = validated.oldest
-    while (kept.length > 0 && (kept[0]!.validationSequence <= oldest || keptBytes() > options.validationBytes)) {
+    while (kept.length > 0 && (kept[0]!.validationSequence <= oldest || keptBytes() > bytesMax)) {
       const given = kept.shift()!
       floor = Math.max(floor, given.validationSequence)
       retire(given)
@@ -52,6 +54,7 @@ const make = Effect.gen(function* () {
     // As large a hash table as the last one came to need: growing it again step by step would place every key anew each time.
     memtable.reserve(0, all[0]!.keyCount)
     all = [memtable, ...all]
+    memory.changed()
     for (const listener of listeners) listener()
   }
 
@@ -62,11 +65,12 @@ const make = Effect.gen(function* () {
       const active = all[0]!
       if (active.reserve(bytes, entries)) return active
       if (active.isEmpty) {
+        if (!memory.admits(bytes)) return undefined
         // Larger than a memtable: one of its own size takes the empty one's place; it may still hold ranges that count as written.
         if (active.validationSequence > 0) kept.push(active)
         all = [new Memtable(bytes + memtableHeaderBytes), ...all.slice(1)]
       } else {
-        if (all.length >= options.writeBufferCount) return undefined
+        if (all.length >= options.writeBufferCount || !memory.admits(Math.max(standardBytes, bytes))) return undefined
         start(bytes)
       }
       all[0]!.reserve(bytes, entries)
@@ -89,6 +93,7 @@ const make = Effect.gen(function* () {
           else {
             holds.delete(memtable)
             retire(memtable)
+            if (!all.includes(memtable)) memory.changed()
           }
         }
       }
@@ -97,16 +102,23 @@ const make = Effect.gen(function* () {
       all = all.filter((m) => m !== memtable)
       kept.push(memtable)
       trimKept()
+      memory.changed()
     },
     bytes: () => all.reduce((sum, m) => sum + m.memoryBytes, 0),
     entries: () => all.reduce((sum, m) => sum + m.entryCount, 0),
+    spareBytes: () => spares.length * standardBytes,
+    dropSpares: () => {
+      spares.length = Math.min(spares.length, 1)
+    },
     onFreeze: (listener) => {
       listeners.push(listener)
     },
     beginValidation: (sequence) => validated.add(sequence),
     endValidation: (sequence) => {
       validated.remove(sequence)
-      if (kept.length > 0) trimKept()
+      if (kept.length === 0) return
+      trimKept()
+      memory.changed()
     },
     newestOfKey: (keyspace, hash, key, start, end, above) => {
       if (above < floor) return -1
@@ -133,8 +145,14 @@ const make = Effect.gen(function* () {
       }
       return 0
     },
-    validationBytes: keptBytes
+    validationBytes: keptBytes,
+    trimValidation: trimKept,
+    heldBytes: () => {
+      let sum = 0
+      for (const memtable of holds.keys()) if (!all.includes(memtable) && !kept.includes(memtable)) sum += memtable.memoryBytes
+      return sum
+    }
   })
 })
 
-export const layer: Layer.Layer<Memtables, never, EngineOptions | Recovery> = Layer.effect(Memtables, make)
+export const layer: Layer.Layer<Memtables, never, EngineOptions | MemoryBudget | Recovery> = Layer.effect(Memtables, make)

@@ -1,10 +1,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { isDiskFull } from "../domain/disk/diskFull.ts"
 import type { SyncDisk } from "../domain/disk/SyncDisk.ts"
 import { DatabaseLocked, fromFailure, NotADatabase, type OpenError, PathIsFile } from "../domain/errors.ts"
 import { IoFailure } from "../domain/failures.ts"
-import { currentFileName } from "../domain/manifest/fileNames.ts"
+import { currentFileName, reserveFileName } from "../domain/manifest/fileNames.ts"
 import { sequenceBlock } from "../domain/manifest/ManifestState.ts"
 import { LockFailure } from "../services/DirectoryLock.ts"
 import { Disk } from "../services/Disk.ts"
@@ -12,9 +13,10 @@ import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
 import { Entropy } from "../services/Entropy.ts"
 import { Recovery } from "../services/Recovery.ts"
-import { makeDirectoryDurably } from "./disk/makeDirectoryDurably.ts"
+import { makeDirectoryDurably, syncNameOf } from "./disk/makeDirectoryDurably.ts"
 import { listDirectory } from "./recovery/readState.ts"
 import { ForeignDirectory, LogMoved, recover } from "./recovery/recover.ts"
+import { tellProgress } from "./recovery/tellProgress.ts"
 
 /** Sequences reserved at a time: at opening, and ahead of need. Tests make it small, to see it happen. */
 export const SequenceBlock = Context.Reference<number>("lightning-db/layers/Recovery/SequenceBlock", { defaultValue: () => sequenceBlock })
@@ -24,6 +26,19 @@ const ensureDirectory = (disk: SyncDisk, path: string): void => {
   const stat = disk.stat(path)
   if (stat?.kind === "file") throw new PathIsFile({ path })
   if (stat === undefined) makeDirectoryDurably(disk, path)
+  // An earlier open may have made it and come no further: without a name that lasts, nothing in it does.
+  else if (disk.stat(`${path}/${currentFileName}`) === undefined) syncNameOf(disk, path)
+}
+
+/** Whether there was one. */
+const giveUpReserve = (disk: SyncDisk, directory: string): boolean => {
+  try {
+    disk.remove(`${directory}/${reserveFileName}`)
+    return true
+  } catch (cause) {
+    if (!(cause instanceof IoFailure)) throw cause
+    return false
+  }
 }
 
 /** Turns what opening throws into what it promises to fail with; anything else is a defect. */
@@ -58,20 +73,31 @@ const make = Effect.gen(function* () {
     (held) => Effect.sync(() => held.release())
   )
 
+  const onReplay = yield* tellProgress(directory, clock.monotonicMs)
+  const recoverNow = () =>
+    recover({
+      disk: disk.sync,
+      directory,
+      memtableBytes: options.memtableBytes,
+      randomBytes: entropy.bytes,
+      raiseTime: (ms) => {
+        clock.raise(ms)
+        return clock.nowMs()
+      },
+      monotonicMs: clock.monotonicMs,
+      sequencesReserved,
+      onReplay
+    })
   const recovered = yield* Effect.try({
-    try: () =>
-      recover({
-        disk: disk.sync,
-        directory,
-        memtableBytes: options.memtableBytes,
-        randomBytes: entropy.bytes,
-        raiseTime: (ms) => {
-          clock.raise(ms)
-          return clock.nowMs()
-        },
-        monotonicMs: clock.monotonicMs,
-        sequencesReserved
-      }),
+    try: () => {
+      try {
+        return recoverNow()
+      } catch (cause) {
+        // A few pages are enough for an open; with the reserve an earlier one has left, a database on a full disk can be opened, and what fills the disk deleted.
+        if (!isDiskFull(cause) || !giveUpReserve(disk.sync, directory)) throw cause
+        return recoverNow()
+      }
+    },
     catch: (cause) => openError(directory, cause)
   })
   // Log and manifest close them; unless the open fails before those exist.

@@ -1,11 +1,11 @@
-import { type DatabaseClosed, SnapshotExpired, TooManySnapshots } from "../domain/errors.ts"
+import { type Gone, SnapshotExpired, TooManySnapshots } from "../domain/errors.ts"
 import type { Lease, LeaseOwner, SnapshotLease, SnapshotStats } from "../services/TransactionManager.ts"
 
 export interface LeaseRules {
   /** How many may be open at once. */
   readonly openMax?: number
   /** Why nothing may be read any more. */
-  readonly closed?: () => DatabaseClosed | undefined
+  readonly closed?: () => Gone | undefined
   /** Runs when the first of them is opened, and there was none. */
   readonly onFirst?: () => void
 }
@@ -30,7 +30,7 @@ class OpenLease implements Lease {
     this.owner = owner
   }
 
-  failure(): SnapshotExpired | DatabaseClosed | undefined {
+  failure(): SnapshotExpired | Gone | undefined {
     return this.leases.failureOf(this)
   }
 
@@ -139,7 +139,7 @@ export class SnapshotLeases {
     return new SnapshotExpired({ sequence: lease.sequence, leaseMs: this.leaseMs })
   }
 
-  failureOf(lease: OpenLease): SnapshotExpired | DatabaseClosed | undefined {
+  failureOf(lease: OpenLease): SnapshotExpired | Gone | undefined {
     return this.rules.closed?.() ?? this.expiredOf(lease)
   }
 

@@ -8,16 +8,24 @@ import { TableReader } from "../domain/table/TableReader.ts"
 import { MalformedBytes } from "../domain/bytes/varint.ts"
 import { decodeValuePointer, type ValuePointer } from "../domain/values/ValuePointer.ts"
 import { readValue as decodeValue } from "../domain/values/readValue.ts"
+import { retryDefaults } from "../domain/options/faultOptions.ts"
 import { BlockCache } from "../services/BlockCache.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
+import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
+import { MemoryBudget } from "../services/MemoryBudget.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { SpaceKeeper } from "../services/SpaceKeeper.ts"
 import { Tables, type TableSlot, type Version } from "../services/Tables.ts"
 import { codecs } from "./codecs.ts"
 import { crc32 } from "./crc32.ts"
+import { makeReadRetries } from "./reading/readRetries.ts"
 import { levelsOf } from "./tables/levelsOf.ts"
+import { makePooledRead } from "./tables/pooledRead.ts"
+import { ReadBreakers, type ReadFaults } from "./tables/ReadBreakers.ts"
 
 interface PinnedVersion extends Version {
   pins: number
@@ -34,6 +42,7 @@ const fastReadMicrosMax = 50
 const timedReads = 32
 /** Some thirty pooled reads after the average has reached its top, reads are inline again. */
 const pooledDecay = 0.98
+const shortOfHandles: ReadonlySet<string> = new Set(["EMFILE", "ENFILE"])
 
 /** What a reader beside a writer needs more: the files of a version in its hands before the writer may unlink them. */
 export interface ReadOnlyTables {
@@ -51,8 +60,14 @@ export const makeTables = (input: {
   readonly maxOpenTables: number
   readonly monotonicMs: () => number
   readonly initial: ManifestState
+  /** What becomes of reads that fail; without, they fail. */
+  readonly faults?: ReadFaults
+  /** Called when a table was opened: its index is in memory now. */
+  readonly opened?: () => void
   /** Whether this is the owner of the files: it removes those that no version names any more. A reader beside a writer does not, and never closes one that it may still need. */
   readonly removes: boolean
+  /** Called when a file was removed: there may be room again. */
+  readonly removed?: (() => void) | undefined
 }): Tables["Service"] & ReadOnlyTables & { readonly close: () => void } => {
   const { cache, directory, disk, maxOpenTables, monotonicMs } = input
   const slots = new Map<number, TableSlot>()
@@ -63,10 +78,13 @@ export const makeTables = (input: {
   /** Files opened for a version that is not installed yet. */
   const early = new Map<number, FileHandle>()
   let hand = 0
+  let indexBytes = 0
   let averageMicros = 0
   let untilTimed = 1
   let scratch = new Uint8Array(65_536)
   let closed = false
+  const retried = makeReadRetries(input.faults?.retry ?? retryDefaults)
+  const reads = new ReadBreakers(input.faults)
 
   const pathOf = (kind: "table" | "values", id: number) => `${directory}/${fileName(kind, id)}`
 
@@ -85,16 +103,22 @@ export const makeTables = (input: {
     return { levels: levelsOf(state).map((level) => level.map(slotOf)), state, pins: 1 }
   }
 
+  const forgetReader = (slot: TableSlot) => {
+    if (slot.reader !== undefined) indexBytes -= slot.reader.sizeBytes
+    slot.reader = undefined
+  }
+
   const closeSlot = (slot: TableSlot) => {
     slot.handle?.close()
     slot.handle = undefined
-    slot.reader = undefined
+    forgetReader(slot)
   }
 
   const removeFile = (path: string) => {
     if (!input.removes) return
     try {
       disk.sync.remove(path)
+      input.removed?.()
     } catch (cause) {
       // An orphan: the next open removes it.
       if (!(cause instanceof IoFailure)) throw cause
@@ -108,6 +132,7 @@ export const makeTables = (input: {
       return
     }
     references.delete(id)
+    reads.forget(id)
     const slot = slots.get(id)
     if (slot !== undefined) {
       slots.delete(id)
@@ -177,10 +202,21 @@ export const makeTables = (input: {
       else {
         // What a reader gives up is the index in memory: its file may have no name any more.
         if (input.removes) closeSlot(slot)
-        else slot.reader = undefined
+        else forgetReader(slot)
         openTables.splice(hand, 1)
         return
       }
+    }
+  }
+
+  /** Where the process or the system has no handle left, one of our own is given up for it, at once. */
+  const openFile = (path: string): FileHandle => {
+    try {
+      return disk.sync.open(path, "read")
+    } catch (cause) {
+      if (!(cause instanceof IoFailure) || !shortOfHandles.has(cause.code) || !input.removes || openTables.length === 0) throw cause
+      closeOne()
+      return disk.sync.open(path, "read")
     }
   }
 
@@ -189,8 +225,12 @@ export const makeTables = (input: {
     const path = pathOf("table", slot.meta.fileId)
     // A read that outlives the database must not open its files again, which may be another owner's by then.
     if (closed) throw new IoFailure("open", path, "EBADF")
-    const handle = slot.handle ?? disk.sync.open(path, "read")
+    const { fileId } = slot.meta
+    if (!reads.isIdle) reads.admit(fileId, path, 0)
+    let handle: FileHandle | undefined = slot.handle
     try {
+      handle ??= openFile(path)
+      const opened = handle
       slot.reader = TableReader.open(
         crc32,
         codecs,
@@ -198,16 +238,19 @@ export const makeTables = (input: {
         path,
         slot.meta.fileBytes,
         slot.meta.root,
-        (offset, length) => readExact(handle, offset, length),
+        (offset, length) => readExact(opened, offset, length),
         current.state.uuid
       )
     } catch (cause) {
-      handle.close()
+      handle?.close()
       slot.handle = undefined
-      throw cause
+      throw reads.failed(fileId, 0, cause)
     }
+    if (!reads.isIdle) reads.succeeded(fileId)
     slot.handle = handle
     openTables.push(slot)
+    indexBytes += slot.reader.sizeBytes
+    input.opened?.()
     return slot.reader
   }
 
@@ -223,13 +266,30 @@ export const makeTables = (input: {
     const offset = table.leafOffset(leaf)
     const timed = --untilTimed === 0
     const startedMs = timed ? monotonicMs() : 0
-    const count = slot.handle!.readAt(into, offset)
+    const { fileId } = slot.meta
+    if (!reads.isIdle) reads.admit(fileId, table.path, offset)
+    let count: number
+    try {
+      count = slot.handle!.readAt(into, offset)
+    } catch (cause) {
+      throw reads.failed(fileId, offset, cause)
+    }
+    if (!reads.isIdle) reads.succeeded(fileId)
     if (timed) {
       untilTimed = timedReads
       // One read during which another process had the processor says nothing about the disk: no sample counts for more than twice the limit.
       averageMicros += (Math.min((monotonicMs() - startedMs) * 1000, 2 * fastReadMicrosMax) - averageMicros) / 8
     }
-    if (count !== into.length) throw new Damage(table.path, offset, "Truncated", `${count} of ${into.length} bytes`)
+    if (count !== into.length) throw reads.failed(fileId, offset, new Damage(table.path, offset, "Truncated", `${count} of ${into.length} bytes`))
+  }
+
+  /** The leaf as it was written. Throws `Damage`. */
+  const verified = (slot: TableSlot, table: TableReader, leaf: number, stored: Uint8Array): Uint8Array => {
+    try {
+      return table.verifyLeaf(leaf, stored)
+    } catch (cause) {
+      throw reads.failed(slot.meta.fileId, table.leafOffset(leaf), cause)
+    }
   }
 
   const valueHandle = (pointer: ValuePointer): FileHandle => {
@@ -239,7 +299,7 @@ export const makeTables = (input: {
       valueSlots.set(pointer.fileId, slot)
     }
     if (closed) throw new IoFailure("open", slot.path, "EBADF")
-    slot.handle ??= disk.sync.open(slot.path, "read")
+    slot.handle ??= openFile(slot.path)
     return slot.handle
   }
 
@@ -252,14 +312,10 @@ export const makeTables = (input: {
     }
   }
 
-  const attempt = <A>(run: () => A): Effect.Effect<A, IoFailure | Damage> =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(run())
-      } catch (cause) {
-        return cause instanceof IoFailure || cause instanceof Damage ? Effect.fail(cause) : Effect.die(cause)
-      }
-    })
+  const pooledRead = makePooledRead(disk, reads, () => {
+    // While reads go through the pool nothing is timed: after some of them the disk gets another chance.
+    averageMicros *= pooledDecay
+  })
 
   return {
     current: () => current,
@@ -298,7 +354,7 @@ export const makeTables = (input: {
         try {
           const stored = bytes.subarray(start, start + length)
           readStored(slot, table, leaf, stored)
-          table.verifyLeaf(leaf, stored)
+          verified(slot, table, leaf, stored)
         } catch (cause) {
           cache.remove(tableId, leaf)
           throw cause
@@ -310,7 +366,7 @@ export const makeTables = (input: {
       if (scratch.length < length) scratch = new Uint8Array(length)
       const stored = scratch.subarray(0, length)
       readStored(slot, table, leaf, stored)
-      const block = table.verifyLeaf(leaf, stored)
+      const block = verified(slot, table, leaf, stored)
       cache.put(tableId, leaf, block)
       found.bytes = block
       found.start = 0
@@ -326,61 +382,60 @@ export const makeTables = (input: {
       const blocks: Array<Uint8Array> = []
       for (let leaf = first; leaf <= last; leaf++) {
         const at = table.leafOffset(leaf) - offset
-        const block = table.verifyLeaf(leaf, stored.subarray(at, at + table.leafStoredLength(leaf)))
+        const block = verified(slot, table, leaf, stored.subarray(at, at + table.leafStoredLength(leaf)))
         if (keep) cache.put(slot.meta.fileId, leaf, block)
         blocks.push(block)
       }
       return blocks
     },
     readLeafPooled: (slot, leaf, keep) =>
-      // As a whole, so that what is counted busy is counted down again; the read cannot be withdrawn anyway.
-      Effect.uninterruptible(
-        Effect.suspend(() => {
-          const opened = attempt(() => reader(slot))
-          return Effect.flatMap(opened, (table) => {
-            const stored = new Uint8Array(table.leafStoredLength(leaf))
-            // While reads go through the pool nothing is timed: after some of them the disk gets another chance.
-            averageMicros *= pooledDecay
-            slot.busy++
-            return disk.read(slot.handle!, stored, table.leafOffset(leaf)).pipe(
-              Effect.ensuring(Effect.sync(() => slot.busy--)),
-              Effect.flatMap((count) =>
-                attempt(() => {
-                  if (count !== stored.length) throw new Damage(table.path, table.leafOffset(leaf), "Truncated", `${count} of ${stored.length} bytes`)
-                  const block = table.verifyLeaf(leaf, stored)
-                  if (keep) cache.put(slot.meta.fileId, leaf, block)
-                  return block
-                })
-              )
-            )
-          })
-        })
+      pooledRead(
+        () => {
+          const table = reader(slot)
+          const offset = table.leafOffset(leaf)
+          return { handle: slot.handle!, fileId: slot.meta.fileId, path: table.path, offset, length: table.leafStoredLength(leaf), slot, table }
+        },
+        ({ table }, stored) => {
+          const block = table.verifyLeaf(leaf, stored)
+          if (keep) cache.put(slot.meta.fileId, leaf, block)
+          return block
+        }
       ),
     readValue: (bytes, start, end) => {
       const pointer = pointerIn(bytes, start, end)
-      const handle = valueHandle(pointer)
-      return decodeValue(crc32, codecs, handle.path, pointer, readExact(handle, pointer.offset, pointer.storedLength))
+      const { fileId, offset } = pointer
+      if (!reads.isIdle) reads.admit(fileId, pathOf("values", fileId), offset)
+      try {
+        const handle = valueHandle(pointer)
+        const value = decodeValue(crc32, codecs, handle.path, pointer, readExact(handle, offset, pointer.storedLength))
+        if (!reads.isIdle) reads.succeeded(fileId)
+        return value
+      } catch (cause) {
+        throw reads.failed(fileId, offset, cause)
+      }
     },
     readValuePooled: (bytes, start, end) => {
       const copy = bytes.slice(start, end)
-      return Effect.flatMap(
-        attempt(() => {
+      return pooledRead(
+        () => {
           const pointer = pointerIn(copy, 0, copy.length)
-          return { pointer, handle: valueHandle(pointer) }
-        }),
-        ({ handle, pointer }) => {
-          const stored = new Uint8Array(pointer.storedLength)
-          return Effect.flatMap(disk.read(handle, stored, pointer.offset), (count) =>
-            attempt(() => {
-              if (count !== stored.length) throw new Damage(handle.path, pointer.offset, "Truncated", `${count} of ${stored.length} bytes`)
-              return decodeValue(crc32, codecs, handle.path, pointer, stored)
-            })
-          )
-        }
+          const handle = valueHandle(pointer)
+          return { handle, fileId: pointer.fileId, path: handle.path, offset: pointer.offset, length: pointer.storedLength, slot: undefined, pointer }
+        },
+        ({ path, pointer }, stored) => decodeValue(crc32, codecs, path, pointer, stored)
       )
     },
+    retried,
     readsAreFast: () => averageMicros < fastReadMicrosMax,
     openCount: () => openTables.length,
+    indexBytes: () => indexBytes,
+    trimIndexes: (bytes) => {
+      // Who cannot be closed now, because it is in use, ends it: the next one that opens looks again.
+      for (let before = -1; indexBytes > bytes && openTables.length > 0 && openTables.length !== before;) {
+        before = openTables.length
+        closeOne()
+      }
+    },
     lingering: () => [...references.keys()].filter((id) => !current.state.tables.has(id) && !current.state.valueFiles.has(id)),
     close: () => {
       closed = true
@@ -400,6 +455,7 @@ const make = Effect.gen(function* () {
   const clock = yield* EngineClock
   const manifest = yield* Manifest
   const cache = yield* BlockCache
+  const memory = yield* MemoryBudget
   const { directory } = yield* Recovery
   const tables = makeTables({
     disk,
@@ -408,10 +464,17 @@ const make = Effect.gen(function* () {
     maxOpenTables: options.maxOpenTables,
     monotonicMs: clock.monotonicMs,
     initial: manifest.state(),
-    removes: true
+    faults: { breakers: yield* Breakers, health: yield* HealthMonitor, retry: options.retry },
+    opened: memory.changed,
+    removes: true,
+    removed: (yield* SpaceKeeper).changed
   })
   yield* Effect.addFinalizer(() => Effect.sync(tables.close))
   return Tables.of(tables)
 })
 
-export const layer: Layer.Layer<Tables, never, Disk | EngineOptions | EngineClock | Manifest | BlockCache | Recovery> = Layer.effect(Tables, make)
+export const layer: Layer.Layer<
+  Tables,
+  never,
+  Breakers | HealthMonitor | Disk | EngineOptions | EngineClock | Manifest | MemoryBudget | BlockCache | Recovery | SpaceKeeper
+> = Layer.effect(Tables, make)

@@ -10,31 +10,37 @@ import {
   BatchTooLarge,
   InvalidBatch,
   InvalidKey,
-  InvalidKeyspaceName,
   InvalidOptions,
-  InvalidRange,
   InvalidValue,
   KeyspaceDropped,
   KeyspaceNotFound,
   type BatchError,
+  type DeleteError,
   fromReadFailure,
+  type PutError,
   type WriteError
 } from "../domain/errors.ts"
-import { Kind, systemKeyspace } from "../domain/keys/kinds.ts"
+import { mayPass } from "../domain/errors/severity.ts"
+import { Kind } from "../domain/keys/kinds.ts"
 import { entryBytes, type Memtable } from "../domain/memtable/Memtable.ts"
 import { Catalog } from "../services/Catalog.ts"
-import type { Durability, WriteResult } from "../services/Database.ts"
+import type { Durability, PutOptions, WriteOptions, WriteResult } from "../services/Database.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
+import { MemoryBudget } from "../services/MemoryBudget.ts"
 import { Memtables } from "../services/Memtables.ts"
+import { SpaceKeeper } from "../services/SpaceKeeper.ts"
 import { Tables } from "../services/Tables.ts"
 import { Timeline } from "../services/Timeline.ts"
 import { type CommitRequest, TransactionManager } from "../services/TransactionManager.ts"
 import { ValueCache } from "../services/ValueCache.ts"
 import { type CommitReply, Wal } from "../services/Wal.ts"
+import { Watchdog } from "../services/Watchdog.ts"
+import { pendingBytesMax } from "./memory/estimates.ts"
+import { supervise } from "./jobs/supervise.ts"
 import { SnapshotLeases } from "./SnapshotLeases.ts"
 import { CommitMoment } from "./transactions/CommitMoment.ts"
 import { ListWrite, OneWrite } from "./transactions/writeRequests.ts"
@@ -42,29 +48,22 @@ import { type Filling, makeReadAhead, type ReadAheadValues } from "./transaction
 import { makeRoom } from "./transactions/room.ts"
 import { annotationBytes, demandWriteOptions, durabilityOf } from "./transactions/writeOptions.ts"
 
-/** Bytes encoded but not written above which newcomers wait for the group ahead: what bounds the memory of a burst. */
-const pendingBytesMax = 16 << 20
+const forGroup = () => "the group of commits ahead is not written"
+const forReservation = () => "no sequence is reserved: an edit of the manifest has to be durable first"
 
 /** What may be thrown while a batch is checked; everything else is a broken rule of ours. */
 const isRefusal = (e: unknown): e is BatchError =>
   e instanceof AtomicOperationFailed ||
   e instanceof InvalidKey ||
   e instanceof InvalidValue ||
-  e instanceof InvalidRange ||
   e instanceof InvalidBatch ||
   e instanceof BatchTooLarge ||
   e instanceof KeyspaceNotFound ||
   e instanceof KeyspaceDropped ||
-  e instanceof InvalidKeyspaceName ||
   e instanceof InvalidOptions
 
 /** So many tables more than stop the others may lie in level 0 before deletes, drops and what expires wait too. */
 const level0Reserve = 8
-
-/** Of a batch that nobody has checked yet. */
-const onlyTakesAway = (operations: unknown): boolean =>
-  Array.isArray(operations) &&
-  operations.every((operation: { readonly type?: unknown } | undefined) => operation?.type === "delete" || operation?.type === "deleteRange")
 
 /** What of a request belongs to its sequence. */
 type Sequenced = Pick<CommitRequest<unknown>, "conflicts" | "sequenced">
@@ -106,10 +105,27 @@ const make = Effect.gen(function* () {
   const timeline = yield* Timeline
   const valueCache = yield* ValueCache
   const wal = yield* Wal
+  const space = yield* SpaceKeeper
+  const memory = yield* MemoryBudget
+  const watchdog = yield* Watchdog
 
   const { hashSeed } = manifest.state()
   const batch = new Batch({ seed: hashSeed, valueBytesMax: options.valueBytesMax, batchBytesMax: options.batchBytesMax })
-  const { changed: roomChanged, stalls, stopped } = makeRoom(clock, health)
+  const {
+    bounded,
+    changed: roomChanged,
+    stalls,
+    stopped
+  } = makeRoom(clock, health, {
+    waitTimeoutMs: options.waitTimeoutMs,
+    waitingMax: options.maxPendingWrites,
+    memory: memory.describe,
+    hanging: watchdog.hanging
+  })
+  const pendingMax = pendingBytesMax(options.memoryBytes)
+  /** For something else than room: the group ahead, or the reservation. */
+  const waits = <A, E, E2>(wait: Effect.Effect<void, E>, what: () => string, then: Effect.Effect<A, E2>) =>
+    Effect.andThen(bounded(wait, clock.monotonicMs(), what), then)
   let userBytes = 0
   /** A commit turn is being taken. */
   let turning = false
@@ -138,7 +154,14 @@ const make = Effect.gen(function* () {
       leases.reap()
     }
   })
-  yield* Effect.forkScoped(Effect.forever(reapWhileOpen))
+  yield* Effect.forkScoped(
+    supervise({ health, retry: options.retry }, "snapshot reaper", "lesser", (progressed) =>
+      Effect.suspend(() => {
+        if (leases.size > 0) someOpen.openUnsafe()
+        return Effect.forever(Effect.andThen(reapWhileOpen, Effect.sync(progressed)))
+      })
+    )
+  )
 
   const fill = (keyspace: number, operations: unknown) =>
     normalise(
@@ -296,13 +319,12 @@ const make = Effect.gen(function* () {
     }
   }
 
-  const isCrowded = (reserve = 0): boolean => tables.current().levels[0]!.length >= options.level0StopTrigger + reserve
-
   /** `slow`: give way once. */
-  const pressureOfTables = (frees: boolean | undefined): "none" | "slow" | "stop" => {
-    if (isCrowded(frees === true ? level0Reserve : 0)) return "stop"
+  const pressureOfTables = (request: Pick<CommitRequest<unknown>, "frees">): "none" | "slow" | "stop" => {
     const level0 = tables.current().levels[0]!.length
-    return level0 >= options.level0SlowTrigger ? "slow" : "none"
+    const { level0SlowTrigger, level0StopTrigger } = options
+    if (level0 >= level0StopTrigger && (request.frees !== true || level0 >= level0StopTrigger + level0Reserve)) return "stop"
+    return level0 >= level0SlowTrigger ? "slow" : "none"
   }
 
   const head = new CommitMoment(memtables, tables)
@@ -324,15 +346,19 @@ const make = Effect.gen(function* () {
   ): Effect.Effect<WriteResult, BatchError | E> | undefined => {
     const refusal = health.refusal()
     if (refusal !== undefined) return Effect.fail(refusal)
+    const full = space.refusal()
+    if (full !== undefined && request.frees !== true) return Effect.fail(full)
     const { sinceMs } = attempt
     // The batch and the head are those of one turn. Nothing that a turn sets off may run another one in its middle; where it does all the same, that one comes later.
     if (turning) return Effect.andThen(Effect.yieldNow, turn(request, attempt))
-    if (wal.pendingBytes() > pendingBytesMax) return Effect.andThen(wal.awaitVisible(wal.nextSequence() - 1), turn(request, attempt))
-    if (!wal.hasReservation()) return Effect.andThen(wal.awaitReservation, turn(request, attempt))
+    if (wal.pendingBytes() > pendingMax) return waits(wal.awaitVisible(wal.nextSequence() - 1), forGroup, turn(request, attempt))
+    if (!wal.hasReservation()) return waits(wal.awaitReservation, forReservation, turn(request, attempt))
     const again = (since: number) => turn(request, { ...attempt, slowed: true, sinceMs: since })
-    const pressed = pressureOfTables(request.frees)
+    const pressed = pressureOfTables(request)
     if (pressed === "stop") return stopped("compaction", sinceMs, again)
-    if (pressed === "slow" && !attempt.slowed) {
+    const short = memory.level()
+    if (short === "stop" && request.frees !== true) return stopped("memory", sinceMs, again)
+    if ((pressed === "slow" || short === "slow") && !attempt.slowed) {
       stalls.slowed++
       return Effect.andThen(Effect.yieldNow, turn(request, { ...attempt, slowed: true }))
     }
@@ -359,7 +385,7 @@ const make = Effect.gen(function* () {
       if (conflict !== undefined) return Effect.fail(conflict)
       fillBatch(request)
       const sequenced = sequence(durability, annotation, request, settled)
-      return sequenced === "no room" ? stopped("flush", sinceMs, again) : sequenced
+      return sequenced === "no room" ? stopped(memory.level() === "stop" ? "memory" : "flush", sinceMs, again) : sequenced
     } catch (cause) {
       if (cause instanceof NotAtHand) return readAhead(request, attempt, cause)
       if (!isRefusal(cause)) throw cause
@@ -378,6 +404,7 @@ const make = Effect.gen(function* () {
     try {
       return turn(request, { ...attempt, prefetched: values.inline(wanted, known) })
     } catch (cause) {
+      if (mayPass(cause)) return values.pooled(wanted, known, (prefetched) => turn(request, { ...attempt, prefetched }))
       return Effect.fail(fromReadFailure(cause))
     }
   }
@@ -390,16 +417,15 @@ const make = Effect.gen(function* () {
       Effect.suspend(() => {
         const refused = refusedOptions(given, false)
         if (refused !== undefined) return Effect.fail(refused)
-        // The catalog's rows are few, and dropping a keyspace is how to make room.
-        const frees = isCrowded() && (keyspace === systemKeyspace || onlyTakesAway(operations))
-        return attempted(new ListWrite(keyspace, given, () => fill(keyspace, operations), sequenced, frees), firstAttempt)
+        return attempted(new ListWrite(keyspace, given, operations, () => fill(keyspace, operations), sequenced), firstAttempt)
       }),
-    writeOne: (keyspace, key, value, isDelete, given) =>
+    writeOne: <IsDelete extends boolean>(keyspace: number, key: unknown, value: unknown, isDelete: IsDelete, given: WriteOptions | PutOptions | undefined) =>
       Effect.suspend(() => {
         const refused = refusedOptions(given, !isDelete)
-        if (refused !== undefined) return Effect.fail(refused)
-        // It holds no atomic operation.
-        return attempted(new OneWrite(keyspace, key, value, isDelete, given), firstAttempt) as Effect.Effect<WriteResult, WriteError>
+        // It holds no atomic operation, no range and no name of a keyspace; and no value where it deletes.
+        const written: Effect.Effect<WriteResult, unknown> =
+          refused === undefined ? attempted(new OneWrite(keyspace, key, value, isDelete, given), firstAttempt) : Effect.fail(refused)
+        return written as Effect.Effect<WriteResult, IsDelete extends true ? DeleteError : PutError>
       }),
     commit: (request) => turn(request, firstAttempt),
     commitNow: (request, settled) => attemptedNow(request, firstAttempt, settled),
@@ -429,7 +455,11 @@ const make = Effect.gen(function* () {
     stripes: () => leases.stripes(wal.visibleSequence()),
     snapshots: () => leases.stats(),
     stalls: () => ({ ...stalls }),
-    roomChanged,
+    roomChanged: () => {
+      roomChanged()
+      // Jobs have ended, files are gone: the disk may have room as well.
+      space.changed()
+    },
     userBytes: () => userBytes
   })
 })
@@ -437,5 +467,18 @@ const make = Effect.gen(function* () {
 export const layer: Layer.Layer<
   TransactionManager,
   never,
-  Disk | EngineOptions | EngineClock | HealthMonitor | Manifest | Memtables | Tables | Catalog | Timeline | ValueCache | Wal
+  | Disk
+  | EngineOptions
+  | EngineClock
+  | HealthMonitor
+  | Manifest
+  | MemoryBudget
+  | Memtables
+  | SpaceKeeper
+  | Tables
+  | Catalog
+  | Timeline
+  | ValueCache
+  | Wal
+  | Watchdog
 > = Layer.effect(TransactionManager, make)

@@ -4,11 +4,13 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Cause from "effect/Cause"
-import * as Schedule from "effect/Schedule"
-import { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, LockLost } from "../domain/errors.ts"
+import { isDiskFull } from "../domain/disk/diskFull.ts"
+import { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, DiskFull, LockLost } from "../domain/errors.ts"
+import type { IoFailure } from "../domain/failures.ts"
 import { fileName } from "../domain/manifest/fileNames.ts"
 import { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
 import type { WriteResult } from "../services/Database.ts"
+import { Breakers } from "../services/Breakers.ts"
 import { Disk } from "../services/Disk.ts"
 import { EngineClock } from "../services/EngineClock.ts"
 import { EngineOptions } from "../services/EngineOptions.ts"
@@ -16,61 +18,44 @@ import { Entropy } from "../services/Entropy.ts"
 import { HealthMonitor } from "../services/HealthMonitor.ts"
 import { Manifest } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
+import { SpaceKeeper } from "../services/SpaceKeeper.ts"
 import { SequenceBlock } from "./Recovery.ts"
+import { Turns } from "../services/Turns.ts"
 import { type CommitError, Wal } from "../services/Wal.ts"
+import { Watchdog } from "../services/Watchdog.ts"
 import { crc32 } from "./crc32.ts"
+import { attemptIo } from "./disk/fromSyncDisk.ts"
+import { isDefect, publicCause } from "./jobs/causes.ts"
 import { prepareSegment } from "./wal/prepareSegment.ts"
 import { RetainedLog } from "./wal/RetainedLog.ts"
-import { answerSafely, Replies } from "./wal/Replies.ts"
-import { retainedOf, sealOf } from "./wal/segmentEnd.ts"
+import { companyMax, frequentSyncBytes, ledInRowMax, ownedMsMax } from "./wal/cadence.ts"
+import { onceAsked } from "./wal/onceAsked.ts"
+import type { PendingGroup } from "./wal/PendingGroup.ts"
+import { Replies } from "./wal/Replies.ts"
+import { alignmentGap, endOffset, retainedOf, sealOf } from "./wal/segmentEnd.ts"
+import { SegmentPreparer } from "./wal/SegmentPreparer.ts"
+import { SequenceReservation } from "./wal/SequenceReservation.ts"
+import { Waiters } from "./wal/Waiters.ts"
+import { writeWithRoom } from "./wal/writeWithRoom.ts"
+import { watchedDisk } from "./watch/watchedDisk.ts"
 import type { LogSegment } from "../services/LogSegment.ts"
-
-/** Everything submitted since the last group was taken. */
-interface PendingGroup {
-  readonly builder: GroupBuilder
-  replies: Replies
-  sync: boolean
-  firstSequence: number
-}
-
-/**
- * How long a buffered acknowledgement relies on the last look at who owns the directory; a synced one always looks itself. It costs a system call, as much as the write of a small
- * group, and "buffered" promises no more than the operating system's memory.
- */
-const ownedMsMax = 1
-
-/**
- * So many groups of a single transaction are written by the callers themselves before one is left to the committer, to see whether others come along: among many writers that take
- * turns no caller would ever meet company, and each would pay for a write of its own.
- */
-const ledInRowMax = 32
-/** A group of so many is worth a write of its own: it waits no longer for the turn of the event loop to end. */
-const companyMax = 32
-
-/** The health condition while no segment can be made. */
-const preparing = "log segment"
-
-/** A segment that was synced more often than once in so many bytes is followed by one that is filled with zeros beforehand. */
-const frequentSyncBytes = 16_384
-
-interface Waiter {
-  readonly sequence: number
-  readonly answer: (answer: Effect.Effect<void, CommitError>) => void
-}
 
 const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const health = yield* HealthMonitor
+  const breakers = yield* Breakers
   const manifest = yield* Manifest
+  const space = yield* SpaceKeeper
   const recovery = yield* Recovery
   const clock = yield* EngineClock
   const entropy = yield* Entropy
+  const turns = yield* Turns
+  const watchdog = yield* Watchdog
   const { directory } = recovery
 
   // --- State: owned by the committer; the commit turn only appends to `pending`.
   let segment: LogSegment = recovery.segment
-  let prepared: LogSegment | undefined
   /** Where the last visible group ends, and its sum: what the feed may read of the segment. */
   let visiblePosition = segment.position
   let visibleSum = segment.lastSum
@@ -95,8 +80,15 @@ const make = Effect.gen(function* () {
   let busy = false
   let closing = false
   let failure: CommitError | undefined
-  let visibleWaiters: Array<Waiter> = []
-  let durableWaiters: Array<Waiter> = []
+  /** A group that found no room; the committer goes on with it before anything else. Until then nothing is taken: its builder would be the next one to gather. */
+  let held: { readonly group: PendingGroup; readonly full: IoFailure } | undefined
+  const committer = watchdog.actor("committer")
+  /** The group that the committer has taken and nobody was answered yet. */
+  let writing: PendingGroup | undefined
+  /** A sync that did not come back: nobody waits for it any more, the close of the database neither. */
+  const gaveUp = Latch.makeUnsafe(false)
+  const visibleWaiters = new Waiters()
+  const durableWaiters = new Waiters()
   // The replayed log may fill several memtables: until the last of them is in tables, nothing beyond what was flushed before may be passed over by the next replay.
   const positions = recovery.positions
   positions.push(recovery.visibleSequence, segment.position)
@@ -104,24 +96,18 @@ const make = Effect.gen(function* () {
   let segmentSyncs = 0
   let ownedMs = -Infinity
   const sequencesAtOnce = yield* SequenceBlock
-  let reservedThrough = recovery.manifest.state.sequencesThrough
-  let reservationWaiters: Array<() => void> = []
-  const wantReservation = Latch.makeUnsafe(false)
+  const reservation = new SequenceReservation({
+    manifest,
+    health,
+    breakers,
+    retry: options.retry,
+    atOnce: sequencesAtOnce,
+    through: recovery.manifest.state.sequencesThrough,
+    next: () => next
+  })
   /** Of the next segment to be prepared. */
   let zeroBytes = 0
   const work = Latch.makeUnsafe(false)
-  const wantPrepared = Latch.makeUnsafe(true)
-
-  const release = (waiters: Array<Waiter>, reached: number): Array<Waiter> => {
-    if (waiters.length === 0) return waiters
-    const rest: Array<Waiter> = []
-    for (const waiter of waiters) {
-      if (failure !== undefined && waiter.sequence > reached) answerSafely(waiter.answer, Effect.fail(failure))
-      else if (waiter.sequence <= reached) answerSafely(waiter.answer, Effect.void)
-      else rest.push(waiter)
-    }
-    return rest
-  }
 
   const memory = !disk.durable
 
@@ -131,18 +117,44 @@ const make = Effect.gen(function* () {
   /** Nothing after this is ever acknowledged: those whose bytes were on the way do not know, those behind them were never written. */
   const poison = (group: PendingGroup | undefined, cause: unknown) => {
     const detail = cause instanceof Error ? cause.message : String(cause)
+    const told = publicCause(cause, segment.headerBytes + (segment.position - segment.basePosition))
+    if (failure === undefined) {
+      // After a broken rule of ours nothing may go on, reading included.
+      failure = isDefect(cause) ? health.fail("committer", cause) : new DatabasePoisoned({ detail, cause: told })
+      health.refuseWrites(failure, detail)
+    }
+    const unknown = cause instanceof LockLost ? cause : new CommitOutcomeUnknown({ detail, cause: told })
+    group?.replies.fail(unknown)
+    refusePending(failure)
+    // A group that is held would wait for room that changes nothing any more.
+    space.changed()
+  }
+
+  /** The database closes, or the log has ended, before there was room for the group. Its place was cut back, durably: it will never appear, nor will what came after it. */
+  const withdraw = (group: PendingGroup, error: CommitError) => {
+    failure ??= new DatabaseClosed({})
+    group.replies.fail(error)
+    refusePending(error)
+  }
+
+  const refusePending = (error: CommitError) => {
+    const refused = pending.replies
+    pending.replies = new Replies()
+    refused.fail(error)
+    pending.builder.reset()
+    visibleWaiters.release(visible, failure)
+    durableWaiters.release(durable, failure)
+  }
+
+  /** The sync on the way may still come back either way: its outcome is unknown, and so it stays, whatever it says then. */
+  committer.onOverdue = (detail) => {
     if (failure === undefined) {
       failure = new DatabasePoisoned({ detail })
       health.refuseWrites(failure, detail)
     }
-    const unknown = cause instanceof LockLost ? cause : new CommitOutcomeUnknown({ detail })
-    group?.replies.fail(unknown)
-    const refused = pending.replies
-    pending.replies = new Replies()
-    refused.fail(failure)
-    pending.builder.reset()
-    visibleWaiters = release(visibleWaiters, visible)
-    durableWaiters = release(durableWaiters, durable)
+    writing?.replies.fail(new CommitOutcomeUnknown({ detail }))
+    refusePending(failure)
+    gaveUp.openUnsafe()
   }
 
   /** Takes what is pending and writes it to the segment, without syncing. Throws what the disk throws. */
@@ -181,10 +193,20 @@ const make = Effect.gen(function* () {
     group.builder.reset()
   }
 
-  const alignmentGap = (s: LogSegment): number => {
-    const alignment = s.header.alignment
-    const offset = s.headerBytes + (s.position - s.basePosition)
-    return (alignment - (offset % alignment)) % alignment
+  /** The same, where the disk may be full: then the segment may end in a part of the group, and nothing else has changed. */
+  const writeIfRoom = (group: PendingGroup): IoFailure | undefined => {
+    try {
+      write(group)
+      return undefined
+    } catch (cause) {
+      if (isDiskFull(cause)) return cause
+      throw cause
+    }
+  }
+
+  const writeIfWanted = (group: PendingGroup): IoFailure | undefined => {
+    if (failure !== undefined) throw failure
+    return writeIfRoom(group)
   }
 
   const synced = (position: number, sequence: number) => {
@@ -208,21 +230,13 @@ const make = Effect.gen(function* () {
     visibleSum = segment.lastSum
     group.replies.succeed(group.firstSequence, memory ? "memory" : durability)
     freeReplies.push(group.replies)
-    if (visibleWaiters.length > 0) visibleWaiters = release(visibleWaiters, visible)
-    if (durableWaiters.length > 0) durableWaiters = release(durableWaiters, durable)
+    if (visibleWaiters.length > 0) visibleWaiters.release(visible, failure)
+    if (durableWaiters.length > 0) durableWaiters.release(durable, failure)
     log.moved()
   }
 
-  let waking = false
   /** Once the writers that are ready have had their turn of the event loop: opening the latch would run the committer here and now, with a group of one. */
-  const wakeSoon = () => {
-    if (waking) return
-    waking = true
-    setImmediate(() => {
-      waking = false
-      work.openUnsafe()
-    })
-  }
+  const wakeSoon = onceAsked(turns.afterTurn, () => work.openUnsafe())
 
   const rotationDue = () => segment.position - segment.basePosition >= options.walSegmentBytes
 
@@ -232,37 +246,46 @@ const make = Effect.gen(function* () {
   const lead = () => {
     const group = take()
     try {
-      write(group)
+      const full = writeIfRoom(group)
+      if (full !== undefined) {
+        // It may take its time, and more than this step.
+        held = { group, full }
+        busy = true
+        work.openUnsafe()
+        return
+      }
       publish(group, "buffered")
     } catch (cause) {
       poison(group, cause)
     }
   }
 
-  let leading = false
   /** After the present step: this may be asked for in the middle of a commit turn (a memtable is full, and its flush waits), where nobody else may commit, nor anything be taken. */
-  const leadSoon = () => {
-    if (leading) return
-    leading = true
-    queueMicrotask(() => {
-      leading = false
-      if (pending.replies.length > 0 && mayLead()) lead()
-    })
-  }
+  const leadSoon = onceAsked(turns.afterStep, () => {
+    if (pending.replies.length > 0 && mayLead()) lead()
+  })
 
   const datasync = Effect.suspend(() => {
     const position = segment.position
     const sequence = segment.lastSequence
+    committer.begin("datasync of", segment.handle.path)
     return Effect.tap(disk.datasync(segment.handle), () => Effect.sync(() => synced(position, sequence)))
-  })
+  }).pipe(Effect.ensuring(Effect.sync(() => committer.end())))
+
+  /** Takes a failed attempt back: see `writeWithRoom`. Told is also who waits for what came before: its flush may be what makes room. */
+  const cutBack = Effect.suspend(() => Effect.orDie(attemptIo(() => segment.handle.truncate(endOffset(segment))))).pipe(
+    Effect.andThen(datasync),
+    Effect.andThen(Effect.sync(() => durableWaiters.release(durable, failure)))
+  )
 
   /** The old segment is durable as a whole before the first group of the next one: a hole across segments is then damage, not a torn tail. */
   const rotate = Effect.gen(function* () {
-    const upcoming = prepared
-    if (upcoming === undefined) return
+    if (preparer.ready === undefined) return
     if (unsyncedGroups > 0 || segment.position > durablePosition) yield* datasync
+    // Given up meanwhile: the directory may be somebody else's by now.
+    if (failure !== undefined) return
     const old = segment
-    prepared = undefined
+    const upcoming = preparer.take()!
     upcoming.basePosition = old.position
     upcoming.position = old.position
     upcoming.lastSum = old.lastSum
@@ -276,7 +299,7 @@ const make = Effect.gen(function* () {
     const sealing = yield* Effect.forkDetach(seal(old), { startImmediately: true })
     seals.add(sealing)
     sealing.addObserver(() => seals.delete(sealing))
-    wantPrepared.openUnsafe()
+    preparer.want()
   })
 
   const seals = new Set<Fiber.Fiber<void>>()
@@ -286,12 +309,16 @@ const make = Effect.gen(function* () {
       manifest
         .commit(() => ({ sealSegments: [sealOf(old)], engineTimeMs: clock.nowMs() }), log.lessNeeded)
         .pipe(Effect.ensuring(Effect.sync(() => old.handle.close())))
-    ).pipe(Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause)))))
+    ).pipe(
+      // A database that closes while the manifest waits for room: a segment that is not sealed is judged by the next open.
+      Effect.catchTag("DiskFull", () => Effect.void),
+      Effect.catchCause((cause) => Effect.sync(() => poison(undefined, Cause.squash(cause))))
+    )
 
   const commitGroups = Effect.gen(function* () {
     while (true) {
       const wantsSync = durableWaiters.length > 0 && unsyncedGroups > 0
-      if (pending.replies.length === 0 && !wantsSync) {
+      if (held === undefined && pending.replies.length === 0 && !wantsSync) {
         if (closing) return
         busy = false
         yield* work.await
@@ -300,27 +327,43 @@ const make = Effect.gen(function* () {
       }
       busy = true
       if (failure !== undefined) {
-        poison(undefined, failure)
+        poison(held?.group, failure)
+        held = undefined
         if (closing) return
         continue
       }
-      let group: PendingGroup | undefined
+      let group = held?.group
+      let full = held?.full
+      held = undefined
       const exit = yield* Effect.exit(
         Effect.gen(function* () {
-          if (rotationDue() && prepared !== undefined) yield* rotate
-          if (pending.replies.length === 0) {
-            if (unsyncedGroups > 0) yield* datasync
-            durableWaiters = release(durableWaiters, durable)
-            return
+          if (group === undefined) {
+            if (rotationDue() && preparer.ready !== undefined) yield* rotate
+            if (pending.replies.length === 0) {
+              if (unsyncedGroups > 0) yield* datasync
+              durableWaiters.release(durable, failure)
+              return
+            }
+            group = take()
+            full = writeIfRoom(group)
           }
-          group = take()
+          writing = group
+          if (full !== undefined) yield* writeWithRoom(space, writeIfWanted, group, cutBack, full)
           const sync = group.sync || durableWaiters.length > 0
-          write(group)
           if (sync) yield* datasync
-          publish(group, sync ? "sync" : "buffered")
+          // Given up meanwhile: its callers were told that nobody knows, and nothing is shown any more.
+          if (failure === undefined) publish(group, sync ? "sync" : "buffered")
+          else poison(group, failure)
         })
       )
-      if (Exit.isFailure(exit)) poison(group, Cause.squash(exit.cause))
+      writing = undefined
+      if (Exit.isFailure(exit)) {
+        const cause = Cause.squash(exit.cause)
+        if (group !== undefined && cause instanceof DiskFull) withdraw(group, cause)
+        // Only a group that is held looks whether the log has ended: between two attempts.
+        else if (group !== undefined && failure !== undefined && cause === failure) withdraw(group, failure)
+        else poison(group, cause)
+      }
     }
   })
 
@@ -331,75 +374,47 @@ const make = Effect.gen(function* () {
         if (Exit.isFailure(exit) && !closing) poison(undefined, Cause.squash(exit.cause))
       })
     ),
-    Effect.forkScoped
+    // The close waits for it, unless a sync does not come back.
+    Effect.forkDetach
   )
 
-  const keepPrepared = Effect.gen(function* () {
-    while (true) {
-      yield* wantPrepared.await
-      wantPrepared.closeUnsafe()
-      if (prepared !== undefined || failure !== undefined || closing) continue
-      // As a whole or not at all: a segment that is named and that nobody holds would leak its handle.
-      yield* Effect.uninterruptible(
-        Effect.map(prepareSegment({ disk, manifest, entropy, clock, directory, template: segment.header, zeroBytes }), (next) => {
-          prepared = next
-          health.heal(preparing)
-          work.openUnsafe()
-        })
-      )
-    }
-  }).pipe(
-    // Nothing is refused for want of it: groups go on into the current segment, whose end is only put off. So it is tried for as long as it takes.
-    Effect.tapError((error) =>
-      Effect.sync(() => {
-        health.degrade(preparing, `the next log segment cannot be prepared: ${error.message}`)
-        wantPrepared.openUnsafe()
-      })
-    ),
-    Effect.retry({
-      schedule: Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("10 seconds")]).pipe(Schedule.jittered),
-      while: () => failure === undefined && health.refusal() === undefined
+  const preparersDisk = watchedDisk(disk, watchdog, "segment preparer")
+  const preparer = new SegmentPreparer({
+    health,
+    breakers,
+    retry: options.retry,
+    prepare: Effect.suspend(() => {
+      // Where space is low it is left to what needs it.
+      const zeros = space.refusal() === undefined ? zeroBytes : 0
+      return prepareSegment({ disk: preparersDisk, manifest, entropy, clock, directory, template: segment.header, zeroBytes: zeros })
+    }),
+    isOver: () => failure !== undefined || closing,
+    onReady: () => work.openUnsafe()
+  })
+  const preparing = yield* Effect.forkDetach(preparer.keep)
+  const reserving = yield* Effect.forkScoped(reservation.keep)
+  // The committer writes what has a sequence; those who wait for anything else look again, and are told.
+  health.onFailed(
+    Effect.sync(() => {
+      reservation.answer()
+      log.moved()
     })
   )
-  const preparer = yield* Effect.forkScoped(Effect.ignore(keepPrepared))
-
-  const answerReservation = () => {
-    const waiting = reservationWaiters
-    reservationWaiters = []
-    for (const answer of waiting) answer()
-  }
-
-  /** Another block once half of the present one is used: at full speed that is minutes ahead of need. */
-  const keepReserved = Effect.gen(function* () {
-    while (true) {
-      yield* wantReservation.await
-      wantReservation.closeUnsafe()
-      // Within a block from the next sequence, however many were given out while the last edit was on its way.
-      yield* manifest.commit(
-        () => ({ sequencesThrough: Math.max(reservedThrough, next) + sequencesAtOnce }),
-        (state) => {
-          reservedThrough = state.sequencesThrough
-          answerReservation()
-        }
-      )
-    }
-    // A manifest that cannot be written refuses all further writes: those who wait look again, and are told.
-  }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(answerReservation)))
-  const reserver = yield* Effect.forkScoped(keepReserved)
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       closing = true
+      space.stop()
       work.openUnsafe()
-      yield* Fiber.await(owner)
-      yield* Fiber.awaitAll(seals)
-      yield* Fiber.interrupt(preparer)
-      yield* Fiber.interrupt(reserver)
+      const ended = Effect.all([Fiber.await(owner), Effect.suspend(() => Fiber.awaitAll(seals)), Fiber.interrupt(preparing)], { discard: true })
+      yield* Effect.raceFirst(ended, gaveUp.await)
+      yield* Fiber.interrupt(reserving)
       if (failure === undefined) {
-        const exit = yield* Effect.exit(unsyncedGroups > 0 ? datasync : Effect.void)
-        if (Exit.isSuccess(exit)) {
+        const last = yield* Effect.forkDetach(unsyncedGroups > 0 ? datasync : Effect.void, { startImmediately: true })
+        const exit = yield* Effect.raceFirst(Fiber.await(last), Effect.as(gaveUp.await, undefined))
+        if (exit !== undefined && Exit.isSuccess(exit)) {
           // Sealed and with its reservation given back: the next open finds no tail to judge and loses no sequences.
-          const spareId = prepared?.fileId
+          const spareId = preparer.ready?.fileId
           yield* manifest
             .commit(() => ({
               sealSegments: [sealOf(segment)],
@@ -413,23 +428,23 @@ const make = Effect.gen(function* () {
             )
         }
       }
-      segment.handle.close()
-      prepared?.handle.close()
+      // The system still works on the file of a sync that did not come back.
+      if (!gaveUp.isOpen()) segment.handle.close()
+      preparer.ready?.handle.close()
     })
   )
 
   return Wal.of({
     builder: () => pending.builder,
     nextSequence: () => next,
-    hasReservation: () => next <= reservedThrough,
+    hasReservation: () => next <= reservation.through,
     awaitReservation: Effect.callback((resume) => {
-      if (next <= reservedThrough || closing || failure !== undefined) return resume(Effect.void)
-      reservationWaiters.push(() => resume(Effect.void))
-      wantReservation.openUnsafe()
+      if (next <= reservation.through || closing || failure !== undefined) return resume(Effect.void)
+      reservation.await(() => resume(Effect.void))
     }),
     submit: (sync, reply) => {
       const sequence = next++
-      if (reservedThrough - sequence < sequencesAtOnce / 2) wantReservation.openUnsafe()
+      if (reservation.through - sequence < sequencesAtOnce / 2) reservation.want()
       if (pending.replies.length === 0) pending.firstSequence = sequence
       pending.replies.push(reply)
       if (sync) pending.sync = true
@@ -456,7 +471,7 @@ const make = Effect.gen(function* () {
         const wanted = Math.min(sequence, next > recovery.nextSequence ? next - 1 : recovery.visibleSequence)
         if (wanted <= visible) return resume(Effect.void)
         if (failure !== undefined) return resume(Effect.fail(failure))
-        visibleWaiters.push({ sequence: wanted, answer: resume })
+        visibleWaiters.add(wanted, resume)
         // Somebody cannot go on without it: more company would only lose over the same keys.
         if (pending.replies.length > 0 && wanted >= pending.firstSequence) leadSoon()
       }),
@@ -465,7 +480,7 @@ const make = Effect.gen(function* () {
         if (sequence <= durable) return resume(Effect.void)
         if (failure !== undefined) return resume(Effect.fail(failure))
         if (closing) return resume(Effect.fail(new DatabaseClosed({})))
-        durableWaiters.push({ sequence, answer: resume })
+        durableWaiters.add(sequence, resume)
         work.openUnsafe()
       }),
     positionAfter: (sequence) => positions.after(sequence),
@@ -475,7 +490,8 @@ const make = Effect.gen(function* () {
   })
 })
 
-export const layer: Layer.Layer<Wal, never, Disk | EngineOptions | HealthMonitor | Manifest | Recovery | EngineClock | Entropy> = Layer.effect(
+export const layer: Layer.Layer<
   Wal,
-  make
-)
+  never,
+  Breakers | Disk | EngineOptions | HealthMonitor | Manifest | SpaceKeeper | Recovery | EngineClock | Entropy | Watchdog
+> = Layer.effect(Wal, make)

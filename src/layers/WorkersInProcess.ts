@@ -40,7 +40,7 @@ export const runInProcess = (disk: Disk["Service"], directory: string, job: Job,
 
 export const make = (disk: Disk["Service"]): Workers["Service"] => ({
   parallelism: 1,
-  flush: (directory, spec) => runInProcess(disk, directory, { kind: "flush", spec }),
+  flush: (directory, spec, progress) => runInProcess(disk, directory, { kind: "flush", spec }, progress),
   compact: (directory, spec, bytesRead) => runInProcess(disk, directory, { kind: "compact", spec }, bytesRead)
 })
 

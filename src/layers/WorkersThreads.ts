@@ -2,6 +2,7 @@
  * Runs jobs on worker threads, beside this one. Where a thread cannot see the disk (memory, simulated, faulty ones), where none is wanted or none can
  * be had, the same jobs run in process.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { JobResult } from "../domain/compaction/JobSpec.ts"
@@ -53,7 +54,8 @@ export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Se
     })
   return {
     parallelism,
-    flush: (directory, spec) => run(directory, { kind: "flush", spec }),
+    breaker: threads.source,
+    flush: (directory, spec, progress) => run(directory, { kind: "flush", spec }, progress),
     compact: (directory, spec, bytesRead) => run(directory, { kind: "compact", spec }, bytesRead)
   }
 }
@@ -68,14 +70,14 @@ export const make = (threads: WorkerThreads, parallelism: number, disk: Disk["Se
 export const layer = (options: WorkerThreadsOptions): Layer.Layer<Workers, never, Disk> =>
   Layer.effect(
     Workers,
-    Effect.flatMap(Disk, (disk) => {
-      if (!disk.sharedWithWorkers || options.count === 0) return Effect.succeed(InProcess.make(disk))
-      return Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => new WorkerThreads(options)),
-          (threads) => Effect.promise(() => threads.close())
-        ),
-        (threads) => make(threads, options.count, disk)
+    Effect.gen(function* () {
+      const disk = yield* Disk
+      const clock = yield* Clock.Clock
+      if (!disk.sharedWithWorkers || options.count === 0) return InProcess.make(disk)
+      const threads = yield* Effect.acquireRelease(
+        Effect.sync(() => new WorkerThreads({ monotonicMs: () => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000, ...options })),
+        (threads) => Effect.promise(() => threads.close())
       )
+      return make(threads, options.count, disk)
     })
   )

@@ -1,7 +1,7 @@
 /** The actor that keeps the levels in shape: picks jobs, has workers run them, names their outputs and lets go of their inputs. */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { MaintenanceError } from "../domain/errors.ts"
+import type { FlushError } from "../domain/errors.ts"
 import type { WorkOptions } from "./WorkProgress.ts"
 
 export interface CompactionRange {
@@ -26,9 +26,9 @@ export class Compactor extends Context.Service<
     /** Something changed (a flush, a drop, a released snapshot): look for work. */
     readonly nudge: () => void
     /** Rewrites the range down to its lowest level; returns when done. */
-    readonly compact: (range: CompactionRange, options?: WorkOptions) => Effect.Effect<void, MaintenanceError>
+    readonly compact: (range: CompactionRange, options?: WorkOptions) => Effect.Effect<void, FlushError>
     /** Resolves when nothing is left to do. */
-    readonly idle: Effect.Effect<void, MaintenanceError>
+    readonly idle: Effect.Effect<void, FlushError>
     readonly stats: () => CompactorStats
   }
 >()("lightning-db/services/Compactor") {}

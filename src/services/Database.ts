@@ -14,26 +14,42 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
+  AtError,
   BatchError,
+  BeginError,
   ChangesError,
+  CheckpointError,
+  CompactError,
   CorruptFile,
   CursorError,
+  DeleteError,
+  DropKeyspaceError,
+  FlushError,
+  Gone,
   HistoryError,
-  InvalidKeyspaceName,
-  InvalidOptions,
   InvalidRange,
+  KeyspaceError,
   KeyspaceNotFound,
-  MaintenanceError,
+  ListError,
+  PutError,
   ReadError,
   ScanError,
+  ScrubError,
   SnapshotError,
   TransactionError,
   UnsupportedFormat,
-  WriteError
+  VerifyError,
+  WatchError
 } from "../domain/errors.ts"
+import type { BreakerState } from "../domain/breaker/CircuitBreaker.ts"
 import type { HistoryOption } from "../domain/options/historyOption.ts"
+import type { SalvageReport } from "../domain/repair/RepairReport.ts"
 import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "./Changes.ts"
+import type { Health, HealthEvent } from "./HealthEvents.ts"
+import type { MemoryStats } from "./MemoryBudget.ts"
 import type { HistoryOptions, PastSnapshot, Version } from "./History.ts"
+import type { RestorePoints } from "./RestorePoints.ts"
+import type { ScrubOptions, ScrubReport, ScrubStats } from "./Scrubber.ts"
 import type { WorkOptions } from "./WorkProgress.ts"
 import type { BeginOptions, Transaction, TransactionHandle, TransactionOptions, TransactionStats } from "./Transaction.ts"
 
@@ -189,14 +205,14 @@ export interface Snapshot extends Reads {
   /** The last sequence this view contains. */
   readonly sequence: number
   /** The same view of another keyspace. */
-  readonly keyspace: (name: string) => Effect.Effect<Reads, KeyspaceNotFound | InvalidKeyspaceName | ReadError>
+  readonly keyspace: (name: string) => Effect.Effect<Reads, KeyspaceNotFound>
   readonly unsafe: UnsafeReads
 }
 
 /** What a database and each of its keyspaces can do. */
 export interface Operations extends Reads {
-  readonly put: (key: Key, value: Value, options?: PutOptions) => Effect.Effect<WriteResult, WriteError>
-  readonly delete: (key: Key, options?: WriteOptions) => Effect.Effect<WriteResult, WriteError>
+  readonly put: (key: Key, value: Value, options?: PutOptions) => Effect.Effect<WriteResult, PutError>
+  readonly delete: (key: Key, options?: WriteOptions) => Effect.Effect<WriteResult, DeleteError>
   /** All or nothing. An operation without `keyspace` applies to this keyspace (to the default one on the database). */
   readonly write: (operations: ReadonlyArray<WriteOperation>, options?: WriteOptions) => Effect.Effect<WriteResult, BatchError>
   readonly snapshot: Effect.Effect<Snapshot, SnapshotError, Scope.Scope>
@@ -204,11 +220,11 @@ export interface Operations extends Reads {
    * As it was after the commit `moment`, or at the beginning of the second in which a `Date` lies; as far back as the history of this keyspace is kept (`retention.history`,
    * `KeyspaceOptions.history`). What follows in the same second as a `Date` is not part of it.
    */
-  readonly at: (moment: number | Date) => Effect.Effect<PastSnapshot, HistoryError, Scope.Scope>
+  readonly at: (moment: number | Date) => Effect.Effect<PastSnapshot, AtError, Scope.Scope>
   /** The versions of a key, oldest first, as far back as they are kept: see `at`. */
   readonly history: (key: Key, options?: HistoryOptions) => Stream.Stream<Version, HistoryError>
   /** The value of a key, or of all keys with a prefix, now (as puts), and from then on each change of it. */
-  readonly watch: (wanted: { readonly key: Key } | { readonly prefix: Key }) => Stream.Stream<WatchEvent, ChangesError>
+  readonly watch: (wanted: { readonly key: Key } | { readonly prefix: Key }) => Stream.Stream<WatchEvent, WatchError>
   readonly unsafe: UnsafeReads
 }
 
@@ -240,12 +256,17 @@ export interface KeyspaceInfo {
   readonly beforeImages?: boolean
 }
 
-export type HealthState = "starting" | "healthy" | "degraded" | "readOnly" | "stopping"
+export type { Health, HealthState } from "./HealthEvents.ts"
 
-export interface Health {
-  readonly state: HealthState
-  /** Why it is not `healthy`; empty when it is. */
-  readonly reasons: ReadonlyArray<string>
+/** A circuit breaker that is not at rest. */
+export interface BreakerStats {
+  /** What it stands before: the path of a file, "worker threads", "flush", … */
+  readonly resource: string
+  readonly state: BreakerState
+  /** Failures in a row. */
+  readonly failures: number
+  /** When it came into this state, by the wall clock: ms since 1970. */
+  readonly since: number
 }
 
 export interface VerifyReport {
@@ -298,6 +319,11 @@ export interface DatabaseStats {
     /** The oldest commit that `at` can go back to; 0 where nothing was given up yet. */
     readonly historyFromSequence: number
   }
+  /**
+   * What the engine holds in memory by part, in bytes (jobs, snapshots and transactions by estimate), and what is left of the budget (`memoryBytes`; undefined: none) for both caches.
+   * `pressure`: "none"; "caches" have less than they were given; "writers" are slowed; "full": they wait.
+   */
+  readonly memory: MemoryStats
   readonly memtables: { readonly active: number; readonly frozen: number; readonly bytes: number; readonly entries: number }
   readonly blockCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
   readonly valueCache: { readonly bytes: number; readonly capacityBytes: number; readonly hits: number; readonly misses: number }
@@ -312,6 +338,8 @@ export interface DatabaseStats {
   }
   /** Bytes written to disk by log, flush and compaction, over bytes handed in by the application. */
   readonly writeAmplification: number
+  /** Circuit breakers with failures: a resource that works has none here. */
+  readonly breakers: ReadonlyArray<BreakerStats>
   readonly stalls: { readonly slowed: number; readonly stopped: number; readonly waiting: number; readonly totalMs: number }
   readonly transactions: TransactionStats
   readonly snapshots: {
@@ -320,6 +348,7 @@ export interface DatabaseStats {
     readonly oldestSequence: number | undefined
     readonly oldestAgeMs: number | undefined
   }
+  readonly scrub: ScrubStats
   readonly recovery: {
     readonly replayedTransactions: number
     readonly replayedBytes: number
@@ -329,7 +358,7 @@ export interface DatabaseStats {
   }
 }
 
-export interface DatabaseShape extends Operations {
+export interface DatabaseShape extends Operations, RestorePoints {
   /**
    * Runs the body in a transaction and commits it; after a conflict runs it again, by `retry`. The body's own failure or interruption rolls everything back. A call within the
    * body of another one, on the same database, joins that as a savepoint: its failure takes back its own writes only, and its options are not looked at.
@@ -339,7 +368,7 @@ export interface DatabaseShape extends Operations {
     options?: TransactionOptions
   ) => Effect.Effect<A, E | TransactionError, R>
   /** A transaction whose end is in the caller's hands. */
-  readonly begin: (options?: BeginOptions) => Effect.Effect<TransactionHandle, TransactionError, Scope.Scope>
+  readonly begin: (options?: BeginOptions) => Effect.Effect<TransactionHandle, BeginError, Scope.Scope>
   /** Committed transactions in commit order, without gaps, from history into live. A slow reader reads from disk, and holds up nobody. */
   readonly changes: (options?: ChangesOptions) => Stream.Stream<Change, ChangesError>
   /** Makes a durable cursor where there is none of this name, at `next` (default: the next commit); answers where it stands. See `changes`. */
@@ -347,22 +376,26 @@ export interface DatabaseShape extends Operations {
   /** Everything below `next` is done with. A cursor never moves back. */
   readonly advanceCursor: (name: string, next: number) => Effect.Effect<CursorInfo, CursorError>
   readonly dropCursor: (name: string) => Effect.Effect<void, CursorError>
-  readonly cursors: Effect.Effect<ReadonlyArray<CursorInfo>, ReadError>
+  readonly cursors: Effect.Effect<ReadonlyArray<CursorInfo>, ListError>
   /** Opens the keyspace, creating it where it does not exist yet. */
-  readonly keyspace: (name: string, options?: KeyspaceOptions) => Effect.Effect<Keyspace, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
-  readonly keyspaces: Effect.Effect<ReadonlyArray<KeyspaceInfo>, ReadError>
+  readonly keyspace: (name: string, options?: KeyspaceOptions) => Effect.Effect<Keyspace, KeyspaceError>
+  readonly keyspaces: Effect.Effect<ReadonlyArray<KeyspaceInfo>, Gone>
   /** Drops the keyspace and all it holds; its space is given back in the background. Snapshots taken before still read it. */
-  readonly dropKeyspace: (name: string) => Effect.Effect<WriteResult, InvalidKeyspaceName | KeyspaceNotFound | WriteError>
+  readonly dropKeyspace: (name: string) => Effect.Effect<WriteResult, DropKeyspaceError>
   readonly health: Effect.Effect<Health>
+  /** Of a database that was opened with `salvage`: what was found and what is lost. */
+  readonly salvage?: SalvageReport | undefined
+  /** The present state, then whatever happens to the health of the database, until it closes: for logs and alerts. Who is slow misses the oldest of more than 256 events. */
+  readonly healthEvents: Stream.Stream<HealthEvent>
   /** Read-only databases: moves forward to what the writer has logged since. */
-  readonly refresh: Effect.Effect<void, ReadError>
+  readonly refresh: Effect.Effect<void, ListError>
   /** Writes the memtables to tables; when it returns, everything visible before is in tables. */
-  readonly flush: Effect.Effect<void, MaintenanceError>
+  readonly flush: Effect.Effect<void, FlushError>
   /** Rewrites the range (default: all of it) down to its lowest level, and returns when that is done. */
   readonly compact: (
     range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string },
     options?: WorkOptions
-  ) => Effect.Effect<void, MaintenanceError>
+  ) => Effect.Effect<void, CompactError>
   /**
    * A consistent copy in a new directory, which must not exist. Files are linked where the file system can.
    *
@@ -370,14 +403,13 @@ export interface DatabaseShape extends Operations {
    */
   readonly checkpoint: (
     path: string
-  ) => Effect.Effect<
-    { readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number },
-    MaintenanceError | InvalidOptions
-  >
+  ) => Effect.Effect<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }, CheckpointError>
+  /** Reads through the whole database once, no faster than `bytesPerSecond`. Damage is no failure: it is in the report, in `health`, and in `stats.scrub`. See the option `scrub`. */
+  readonly scrub: (options?: ScrubOptions) => Effect.Effect<ScrubReport, ScrubError>
   /** Reads and checks every block of every table and value file, the manifest, and the log as far as it is visible. */
-  readonly verify: Effect.Effect<VerifyReport, MaintenanceError>
+  readonly verify: Effect.Effect<VerifyReport, VerifyError>
   /** As `verify`, but damage is no failure: it goes on with the next file, and names every file that is damaged, as far as the manifest can be read to say which there are. */
-  readonly verifyAll: (options?: WorkOptions) => Effect.Effect<DamageReport, MaintenanceError>
+  readonly verifyAll: (options?: WorkOptions) => Effect.Effect<DamageReport, VerifyError>
   readonly stats: Effect.Effect<DatabaseStats>
 }
 

@@ -4,13 +4,13 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { MaintenanceError } from "../domain/errors.ts"
+import type { FlushError } from "../domain/errors.ts"
 
 export class Flusher extends Context.Service<
   Flusher,
   {
     /** Freezes what there is, and returns when everything visible before the call is in tables. */
-    readonly flush: Effect.Effect<void, MaintenanceError>
+    readonly flush: Effect.Effect<void, FlushError>
     readonly stats: () => { readonly count: number; readonly bytes: number }
   }
 >()("lightning-db/services/Flusher") {}

@@ -1,16 +1,17 @@
 /**
  * The ordered list of structural edits: which segments, tables and value files make up the database.
  *
- * Promises: edits are durable one after the other, in call order; `state()` is what a recovery would read. After a failed append nothing more is appended to that file;
- * a failed sync ends writing for good. Edits are applied to `state()` only once durable, in the same synchronous step in which the caller goes on.
+ * Promises: edits are durable one after the other, in call order; `state()` is what a recovery would read. After a failed append nothing more is appended to that file. An edit
+ * that finds no room waits for some, and those behind it with it; any other failure, a failed sync above all, ends writing for good. Edits are applied to `state()` only once durable, in the same synchronous step in which the caller goes on.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { DatabasePoisoned, LockLost } from "../domain/errors.ts"
+import type { DatabaseFailed, DatabasePoisoned, DiskFull, LockLost } from "../domain/errors.ts"
 import type { ManifestEdit } from "../domain/manifest/ManifestEdit.ts"
 import type { ManifestState } from "../domain/manifest/ManifestState.ts"
 
-export type ManifestError = DatabasePoisoned | LockLost
+/** `DiskFull` only where the database stops while the edit still waits for room: nothing of it counts. */
+export type ManifestError = DatabaseFailed | DatabasePoisoned | LockLost | DiskFull
 
 export class Manifest extends Context.Service<
   Manifest,

@@ -12,8 +12,8 @@ export class Memtables extends Context.Service<
     readonly all: () => ReadonlyArray<Memtable>
     readonly active: () => Memtable
     /**
-     * The active memtable with room for `bytes`: where they do not fit, it is frozen and another started. `undefined` when as many memtables as may be held are full: the
-     * writer waits for the flusher. A batch larger than a memtable gets one of its own size.
+     * The active memtable with room for `bytes`: where they do not fit, it is frozen and another started. `undefined` when as many memtables as may be held are full, or another one
+     * does not fit into the memory there is: the writer waits for the flusher. A batch larger than a memtable gets one of its own size.
      */
     readonly makeRoom: (bytes: number, entries: number) => Memtable | undefined
     /** Freezes the active memtable where it holds anything. */
@@ -26,6 +26,10 @@ export class Memtables extends Context.Service<
     readonly drop: (memtable: Memtable) => void
     readonly bytes: () => number
     readonly entries: () => number
+    /** Memory of dropped memtables that is kept for later ones. */
+    readonly spareBytes: () => number
+    /** Gives that back, but for one of them. */
+    readonly dropSpares: () => void
     /** Called when a memtable is frozen. */
     readonly onFreeze: (listener: () => void) => void
 
@@ -41,5 +45,9 @@ export class Memtables extends Context.Service<
     readonly newestInRange: (keyspace: number, start: Uint8Array, end: Uint8Array | undefined, above: number) => number
     /** Memory of memtables that are kept for validation only. They hold up no writer, and no read sees them. */
     readonly validationBytes: () => number
+    /** Gives up the oldest of those until the others take so much at most: transactions that began before fail with `TransactionTooOld`. */
+    readonly trimValidation: (bytes: number) => void
+    /** Memory of memtables that are in tables, and that long reads hold still. */
+    readonly heldBytes: () => number
   }
 >()("lightning-db/services/Memtables") {}

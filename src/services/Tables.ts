@@ -57,9 +57,15 @@ export class Tables extends Context.Service<
     /** Follows the encoded value pointer in `bytes[start, end)`. The value belongs to the caller. Throws `Damage` or `IoFailure`. */
     readonly readValue: (bytes: Uint8Array, start: number, end: number) => Uint8Array
     readonly readValuePooled: (bytes: Uint8Array, start: number, end: number) => Effect.Effect<Uint8Array, IoFailure | Damage>
+    /** Repeats a read that failed with what may pass, by the schedule `retry`. For reads that may wait. */
+    readonly retried: <A, E, R>(read: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     /** Whether inline reads are as fast as a page cache makes them (moving average under 50 µs). */
     readonly readsAreFast: () => boolean
     readonly openCount: () => number
+    /** Memory of the indexes of open tables. */
+    readonly indexBytes: () => number
+    /** Closes idle tables, those not used for longest first, until their indexes take so much at most; those in use stay. */
+    readonly trimIndexes: (bytes: number) => void
     /** Tables the current version does not name, whose files are still there because an older one is pinned. */
     readonly lingering: () => ReadonlyArray<number>
   }

@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Batch } from "../domain/batch/Batch.ts"
 import type { CommitHead } from "../domain/batch/CommitHead.ts"
-import type { BatchError, SnapshotExpired, WriteError } from "../domain/errors.ts"
+import type { BatchError, DeleteError, PutError, SnapshotExpired } from "../domain/errors.ts"
 import type { PutOptions, WriteOperation, WriteOptions, WriteResult } from "./Database.ts"
 
 /** A pinned moment. Compaction keeps what it sees until it is released or its lease ends. */
@@ -67,7 +67,7 @@ export interface CommitRequest<E> {
   readonly conflicts?: ReadonlyArray<ConflictRange> | undefined
   /** As in `write`. */
   readonly sequenced?: ((sequence: number) => (() => void) | undefined) | undefined
-  /** It only takes away: let through for a while where too many tables stop other writers, as it may be what makes room. */
+  /** It only takes away: let through while the disk is full, and for a while where too many tables stop other writers, as it may be what makes room. Asked only then. */
   readonly frees?: boolean | undefined
 }
 
@@ -115,13 +115,13 @@ export class TransactionManager extends Context.Service<
     /** A lease at a sequence of the past that is still kept: see `snapshot`. */
     readonly snapshotAt: (sequence: number, onEnd?: () => void) => SnapshotLease
     /** A batch of one, without the array: the hot path of `put` and `delete`. `value` undefined deletes. */
-    readonly writeOne: (
+    readonly writeOne: <IsDelete extends boolean>(
       keyspace: number,
       key: unknown,
       value: unknown,
-      isDelete: boolean,
+      isDelete: IsDelete,
       options: WriteOptions | PutOptions | undefined
-    ) => Effect.Effect<WriteResult, WriteError>
+    ) => Effect.Effect<WriteResult, IsDelete extends true ? DeleteError : PutError>
     /**
      * A lease at the last visible sequence. `onEnd` runs once, when it is released or its time is over. Throws `TooManySnapshots` where `maxTransactions` are open, unless the
      * read is one that ends by itself (`brief`).

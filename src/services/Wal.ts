@@ -2,18 +2,20 @@
  * The ordered log of committed transactions, and with it the commit order itself.
  *
  * Promises: file order is call order. A group is everything that was submitted while the previous group was written; it is synced when any member asks. Transactions become
- * visible in order and without holes, after their group is written (and synced, where asked), and only then are their callers answered. One failed write or sync ends the
- * log: the members of that group get `CommitOutcomeUnknown`, everything sequenced after it `DatabasePoisoned`, and `visibleSequence` never moves again.
+ * visible in order and without holes, after their group is written (and synced, where asked), and only then are their callers answered. A group that finds no room is taken back,
+ * durably, and written again once there is some: its members wait, and those behind them; where the database closes before, they get `DiskFull`, and were never written. Any other
+ * failed write, and every failed sync, ends the log: the members of that group get `CommitOutcomeUnknown`, everything sequenced after it `DatabasePoisoned`, and `visibleSequence`
+ * never moves again.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
-import type { CommitOutcomeUnknown, DatabaseClosed, DatabasePoisoned, DatabaseReadOnly, LockLost } from "../domain/errors.ts"
+import type { CommitOutcomeUnknown, DatabaseClosed, DatabaseFailed, DatabasePoisoned, DatabaseReadOnly, DiskFull, LockLost } from "../domain/errors.ts"
 import type { WriteResult } from "./Database.ts"
 import type { LogView } from "./LogView.ts"
 
-export type CommitError = CommitOutcomeUnknown | DatabasePoisoned | DatabaseReadOnly | DatabaseClosed | LockLost
+export type CommitError = CommitOutcomeUnknown | DatabasePoisoned | DatabaseReadOnly | DatabaseClosed | DatabaseFailed | DiskFull | LockLost
 export type CommitReply = Exit.Exit<WriteResult, CommitError>
 
 export interface WalStats {

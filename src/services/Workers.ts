@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { Damage, IoFailure } from "../domain/failures.ts"
+import type { BreakerSource } from "./Breakers.ts"
 import type { CompactionSpec, FlushSpec, JobResult } from "../domain/compaction/JobSpec.ts"
 
 /** The thread that ran the job ended before it answered. The job's outputs are orphans; run it again as a new job. */
@@ -18,9 +19,11 @@ export type JobError = IoFailure | Damage | WorkerDied
 export class Workers extends Context.Service<
   Workers,
   {
-    readonly flush: (directory: string, spec: FlushSpec) => Effect.Effect<JobResult, JobError>
-    /** `bytesRead`, one word of shared memory, counts what the job has read so far, for whoever wants to see how far it is. */
-    readonly compact: (directory: string, spec: CompactionSpec, bytesRead?: BigInt64Array) => Effect.Effect<JobResult, JobError>
+    /** `progress`, shared memory: the bytes that the job has read so far and, in a second word where there is one, the requests it has made: for whoever wants to see that it gets on. */
+    readonly flush: (directory: string, spec: FlushSpec, progress?: BigInt64Array) => Effect.Effect<JobResult, JobError>
+    readonly compact: (directory: string, spec: CompactionSpec, progress?: BigInt64Array) => Effect.Effect<JobResult, JobError>
+    /** Of the threads, where there are some: while it is open, jobs run on this one. */
+    readonly breaker?: BreakerSource | undefined
     /** How many jobs run at the same time. */
     readonly parallelism: number
   }

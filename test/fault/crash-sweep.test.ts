@@ -1,7 +1,8 @@
 /**
  * Invariants 1 to 3: a workload runs once over a recording disk; then it is stopped at its disk operations, and what a crash there may leave is recovered and judged.
  *
- * `LIGHTNING_SWEEP_SECONDS` gives the long sweep more time than the half minute it takes in `npm test`, and `LIGHTNING_SWEEP_SEED` another history.
+ * `LIGHTNING_SWEEP_SECONDS` gives the long sweep more time than it takes in `npm test`, and `LIGHTNING_SWEEP_SEED` another history; `npm run sweep` goes on for hours.
+ * States are counted by the hash of the disk image: `distinctMin` different ones are judged, however long that takes.
  */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
@@ -11,22 +12,30 @@ import { crashSweep, type SweepOptions, type SweepReport } from "../support/cras
 import type { EngineSettings } from "../support/openEngine.ts"
 import { loggedCommits } from "../support/loggedCommits.ts"
 import { type RecordedRun, recordRun } from "../support/recordedRun.ts"
+import { everything, rollovers, rotations } from "../support/sweepShapes.ts"
 import { secondLife } from "../support/secondLife.ts"
-import { drawWorkload, everyKind, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
+import { drawWorkload, type WorkloadShape, type WorkloadStep } from "../support/workload.ts"
 
-const secondsMax = Number(process.env["LIGHTNING_SWEEP_SECONDS"] ?? "15")
+const secondsMax = Number(process.env["LIGHTNING_SWEEP_SECONDS"] ?? "12")
 const longSeed = Number(process.env["LIGHTNING_SWEEP_SEED"] ?? "20261")
+
+const distinctMin = 20_000
+/** Time for that on a machine that is busy with something else. */
+const patienceSeconds = 600
 
 const record = (steps: ReadonlyArray<WorkloadStep>, settings?: EngineSettings): Promise<RecordedRun> =>
   Effect.runPromise(recordRun({ disk: new SimulatedDisk({ record: true }), steps, settings }))
 
 const run = (seed: number, shape: WorkloadShape, settings?: EngineSettings): Promise<RecordedRun> => record(drawWorkload(seed, shape), settings)
 
+/** The images of all sweeps of this file. */
+const seen = new Set<string>()
+
 const sweep = (recorded: RecordedRun, options: SweepOptions): SweepReport => {
-  const report = crashSweep(recorded, options)
+  const report = crashSweep(recorded, { ...options, seen })
   const perSecond = Math.round((1000 * (report.states + report.nestedStates)) / report.milliseconds)
   console.log(
-    `sweep ${options.seed}: ${report.states} states and ${report.nestedStates} within recovery, at ${report.stops} of ${report.events} operations, ` +
+    `sweep ${options.seed}: ${report.states} states and ${report.nestedStates} within recovery, ${report.distinct} distinct, at ${report.stops} of ${report.events} operations, ` +
       `in ${(report.milliseconds / 1000).toFixed(1)} s (${perSecond}/s): ${JSON.stringify({ ...recorded.counts, ...report, milliseconds: undefined })}`
   )
   return report
@@ -166,14 +175,15 @@ describe("crash sweep", () => {
         interactive: 0,
         cursorMoves: 0
       }
-      const endMs = performance.now() + secondsMax * 1000
-      for (let seed = longSeed; performance.now() < endMs; seed++) {
-        const recorded = await run(
-          seed,
-          { steps: 220, keys: 90, burst: 10, ...everyKind },
-          { sequenceBlock: seed % 2 === 0 ? 24 : 4000, retention: { beforeImages: seed % 3 === 0 } }
-        )
-        const report = sweep(recorded, { seed, randomStates: 2, nestedEvery: 50, stride: 3, deadlineMs: endMs - performance.now() })
+      const startMs = performance.now()
+      const enough = () => {
+        const seconds = (performance.now() - startMs) / 1000
+        return seconds > secondsMax + patienceSeconds || (seconds > secondsMax && seen.size >= distinctMin)
+      }
+      for (let seed = longSeed; !enough(); seed++) {
+        const { options, settings, shape } = everything(seed)
+        const recorded = await run(seed, shape, settings)
+        const report = sweep(recorded, { ...options, stride: 3, enough })
         total.states += report.states + report.nestedStates
         total.nested += report.nestedStates
         total.flushes += recorded.counts.flushes
@@ -190,18 +200,10 @@ describe("crash sweep", () => {
         total.rewritten += report.rewrittenGroups
         total.torn += report.tornTails
       }
-      console.log(`long sweep: ${JSON.stringify(total)}`)
+      console.log(`long sweep: ${JSON.stringify(total)}; all sweeps: ${seen.size} distinct crash states`)
+      expect(seen.size, "distinct crash states").toBeGreaterThanOrEqual(distinctMin)
       for (const [what, count] of Object.entries(total)) expect(count, what).toBeGreaterThan(0)
     },
-    (secondsMax + 60) * 1000
+    (secondsMax + patienceSeconds + 60) * 1000
   )
 })
-
-const createdNames = (recorded: RecordedRun, pattern: RegExp): number =>
-  recorded.trace.events.filter((event) => event.kind === "create" && pattern.test(event.name)).length
-
-/** Each open makes one segment and one prepares the next; what goes beyond are ends of segments. */
-const rotations = (recorded: RecordedRun): number => createdNames(recorded, /\.log$/) - 2 * recorded.counts.reopens
-
-/** Each open makes one manifest; what goes beyond are rollovers. */
-const rollovers = (recorded: RecordedRun): number => createdNames(recorded, /\.manifest$/) - recorded.counts.reopens

@@ -1,22 +1,13 @@
 /** Invariant 4: what fails is said, nothing that was refused ever appears, reading goes on, and reopening works. */
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "vitest"
-import { seededPrng } from "../../src/layers/disk/Prng.ts"
 import type { FaultRule } from "../../src/layers/disk/FaultyDisk.ts"
 import { type DiskOperationKind, SimulatedDisk } from "../../src/layers/disk/SimulatedDisk.ts"
+import { complaintsAfter } from "../support/complaintsAfter.ts"
 import { recoverDisk } from "../support/crashSweep.ts"
 import { openSimulated } from "../support/openEngine.ts"
 import { withSimulatedClock } from "../support/simulatedClock.ts"
-import { type FaultRun, type FaultStep, judgeMarks, marksIn, runWithFaults } from "../support/faultRun.ts"
-
-/** After the run the power is cut; or, last because it writes to the disk itself, the process has ended and another one opens what can still be read. */
-const complaintsAfter = (disk: SimulatedDisk, run: FaultRun, seed: number): ReadonlyArray<string> => {
-  const complaints = (["all", "worst", "random", "random"] as const).flatMap((mode, i) => {
-    const left = disk.crashState(seededPrng(seed * 10 + i), { mode })
-    return judgeMarks(run, marksIn(left, recoverDisk(left, seed, 65_536)), true).map((complaint) => `power cut, ${mode}: ${complaint}`)
-  })
-  return [...complaints, ...judgeMarks(run, marksIn(disk, recoverDisk(disk, seed, 65_536)), false).map((complaint) => `reopened: ${complaint}`)]
-}
+import { type FaultRun, type FaultStep, runWithFaults } from "../support/faultRun.ts"
 
 /** A run takes some milliseconds. */
 const hangMs = 10_000
@@ -49,7 +40,7 @@ describe("failing disk", () => {
     it(`a log write that fails after ${afterBytes} bytes is never retried into success`, async () => {
       const disk = new SimulatedDisk()
       const run = await Effect.runPromise(
-        runWithFaults(disk, [3, -4, 6, 3, -3], [{ match: { operation: "writev", path: /\.log$/ }, nth: 3, fault: { code: "ENOSPC", afterBytes } }], {
+        runWithFaults(disk, [3, -4, 6, 3, -3], [{ match: { operation: "writev", path: /\.log$/ }, nth: 3, fault: { code: "EIO", afterBytes } }], {
           armed: "later",
           valueBytes: 900
         })

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import { DatabasePoisoned } from "../../src/domain/errors.ts"
 import { layer } from "../../src/layers/HealthMonitor.ts"
 import { HealthMonitor } from "../../src/services/HealthMonitor.ts"
@@ -48,33 +52,82 @@ describe("HealthMonitor", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.effect("tells listeners in place, once for each change, and its stream from the present on", () =>
+  it.effect("tells listeners in place, once for each change, and its events from the present on until the end", () =>
     Effect.gen(function* () {
       const health = yield* HealthMonitor
       yield* health.started
       const seen: Array<string> = []
       const stop = health.onChange(() => seen.push(health.current().state))
-      const streamed = yield* Effect.forkChild(
-        Stream.runCollect(
-          health.changes.pipe(
-            Stream.map(({ state }) => state),
-            Stream.take(3)
-          )
-        ),
-        { startImmediately: true }
-      )
-      yield* Effect.yieldNow
+      const streamed = yield* Effect.forkChild(Stream.runCollect(health.events), { startImmediately: true })
       health.degrade("flush", "no space")
       health.degrade("flush", "no space")
-      yield* Effect.yieldNow
-      yield* Effect.yieldNow
+      yield* TestClock.adjust("5 seconds")
+      health.report({ type: "damage", resource: "7.table", error: "torn" })
       health.heal("flush")
       expect(seen).toEqual(["degraded", "healthy"])
       stop()
       health.stopping()
       expect(seen).toHaveLength(2)
-      const states = yield* Fiber.join(streamed)
-      expect(states[0]).toBe("healthy")
+      const events = yield* Fiber.join(streamed)
+      expect(events).toMatchObject([
+        { type: "state", resource: "database", state: "healthy", atMs: 0 },
+        { type: "state", state: "degraded", reasons: ["no space"], atMs: 0 },
+        { type: "damage", resource: "7.table", error: "torn", atMs: 5000 },
+        { type: "state", state: "healthy", reasons: [], atMs: 5000 },
+        { type: "state", state: "stopping", atMs: 5000 }
+      ])
     }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("a subscriber that takes nothing holds nobody up, and misses the oldest of more than 256 events", () =>
+    Effect.gen(function* () {
+      const health = yield* HealthMonitor
+      yield* health.started
+      const gate = yield* Deferred.make<void>()
+      const streamed = yield* Effect.forkChild(
+        Stream.runCollect(Stream.tap(health.events, ({ type }) => (type === "state" ? Deferred.await(gate) : Effect.void))),
+        { startImmediately: true }
+      )
+      yield* Effect.yieldNow
+      for (let i = 0; i < 300; i++) health.report({ type: "notice", resource: "test", detail: String(i) })
+      health.stopping()
+      yield* Deferred.succeed(gate, undefined)
+      const notices = (yield* Fiber.join(streamed)).filter((event) => event.type === "notice")
+      expect(notices).toHaveLength(255)
+      expect(notices[0]).toMatchObject({ detail: "45" })
+      expect(notices.at(-1)).toMatchObject({ detail: "299" })
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("fails once: logs it, refuses everything, and stops what was registered, the last first", () =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const stopped: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void logged.push(`${logLevel}: ${String(message)}`))
+      yield* Effect.gen(function* () {
+        const health = yield* HealthMonitor
+        yield* health.started
+        for (const name of ["log", "compactor", "flusher"]) health.onFailed(Effect.sync(() => stopped.push(name)))
+        // One that dies itself keeps no other from being stopped.
+        health.onFailed(Effect.die("again"))
+        const streamed = yield* Effect.forkChild(Stream.runCollect(health.events), { startImmediately: true })
+        const cause = new Error("a broken rule")
+        const first = health.fail("flusher", cause)
+        expect(first).toMatchObject({ _tag: "DatabaseFailed", actor: "flusher", detail: "a broken rule", cause })
+        expect(health.fail("committer", new Error("because of it"))).toBe(first)
+        expect(health.refusal()).toBe(first)
+        expect(health.closed()).toBe(first)
+        expect(health.failed()).toBe(first)
+        expect(health.current()).toMatchObject({ state: "failed", reasons: [expect.stringContaining("its flusher failed (a broken rule)")] })
+        for (let i = 0; i < 10; i++) yield* Effect.yieldNow
+        expect(stopped).toEqual(["flusher", "compactor", "log"])
+        expect(logged).toEqual(["Fatal: lightning-db has stopped itself: its flusher failed"])
+        health.stopping()
+        expect(health.closed()).toMatchObject({ _tag: "DatabaseClosed" })
+        const events = yield* Fiber.join(streamed)
+        expect(events.map((event) => (event.type === "state" ? event.state : event.type))).toEqual(["healthy", "failed", "stopping"])
+        expect(events[1]).toMatchObject({ error: first })
+      }).pipe(Effect.provide(Layer.provideMerge(layer, Logger.layer([logger]))))
+    })
   )
 })

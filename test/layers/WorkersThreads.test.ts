@@ -133,25 +133,70 @@ describe("WorkersThreads", () => {
     })
   )
 
-  live("rests after three deaths in a row: one job runs in process, then threads are tried again", () =>
+  live("rests after three deaths in a row: jobs run in process until its time is over, then one at a time is given to a thread again", () =>
     withWarnings((warnings) =>
       Effect.gen(function* () {
-        const { directory, workers } = yield* threads(scripted, 1)
+        const disk = yield* Disk
+        const directory = yield* newDirectory
+        let now = 0
+        const seen: Array<string> = []
+        const pool = new WorkerThreads({
+          entry: scripted,
+          count: 2,
+          breaker: { failureThreshold: 3, successThreshold: 1, openForMs: 1000 },
+          monotonicMs: () => now
+        })
+        yield* Effect.addFinalizer(() => Effect.promise(() => pool.close()))
+        pool.source.onTransition = (from, error) => {
+          seen.push(`${from} > ${pool.source.breaker.state}`)
+          if (pool.source.breaker.state === "open") expect(error).toMatchObject({ message: "worker threads died: the thread exited with code 3" })
+        }
+        const workers = WorkersThreads.make(pool, 2, disk)
         for (let i = 0; i < 3; i++) expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
         expect(warnings).toEqual([])
         const here = yield* flush(workers, Script.exit, directory)
         expect(here.tables[0]!.entryCount).toBe(10)
         expect(warnings).toEqual(["Warn: worker threads died 3 times in a row; flush and compaction run on the main thread, in slices"])
-        // Half open: the next one is a thread's again, and one more death is enough.
-        expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
+        now = 999
         expect((yield* workers.compact(directory, { ...compactionSpec(here.tables, [Script.exit + 40, 1001]) })).tables).toHaveLength(1)
-        expect(warnings).toHaveLength(1)
+        // Half open: one is a thread's again, another beside it is not; and one more death is enough.
+        now = 1000
+        const probe = yield* Effect.forkChild(Effect.flip(flush(workers, Script.exit)), { startImmediately: true })
+        expect((yield* flush(workers, Script.exit, yield* newDirectory)).tables).toHaveLength(1)
+        expect(yield* Fiber.join(probe)).toBeInstanceOf(WorkerDied)
+        now = 2999
+        expect((yield* flush(workers, Script.exit, yield* newDirectory)).tables).toHaveLength(1)
         // An answer closes it.
-        yield* flush(workers, Script.answer)
+        now = 3000
+        expect(threadOf(yield* flush(workers, Script.answer))).toBeGreaterThan(0)
         expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
         expect(threadOf(yield* flush(workers, Script.answer))).toBeGreaterThan(0)
+        expect(warnings).toHaveLength(1)
+        expect(seen).toEqual(["closed > open", "open > half-open", "half-open > open", "open > half-open", "half-open > closed"])
       })
     )
+  )
+
+  live("a probe that is cancelled makes room for the next", () =>
+    Effect.gen(function* () {
+      const disk = yield* Disk
+      const directory = yield* newDirectory
+      let now = 0
+      const pool = new WorkerThreads({
+        entry: scripted,
+        count: 1,
+        breaker: { failureThreshold: 1, successThreshold: 1, openForMs: 1000 },
+        monotonicMs: () => now
+      })
+      yield* Effect.addFinalizer(() => Effect.promise(() => pool.close()))
+      const workers = WorkersThreads.make(pool, 1, disk)
+      expect(yield* Effect.flip(flush(workers, Script.exit))).toBeInstanceOf(WorkerDied)
+      now = 1000
+      const probe = yield* Effect.forkChild(flush(workers, Script.untilCancelled, directory, 77), { startImmediately: true })
+      while (readdirSync(directory).length === 0) yield* Effect.sleep("1 millis")
+      yield* Fiber.interrupt(probe)
+      expect(threadOf(yield* flush(workers, Script.answer))).toBeGreaterThan(0)
+    })
   )
 
   for (const [what, entry, reason] of [

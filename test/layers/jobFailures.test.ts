@@ -129,16 +129,17 @@ describe("failing jobs", () => {
     })
   )
 
-  it.effect("damage is told at once, and is not tried again", () =>
+  it.effect("a flush that meets damage has broken a rule of ours: it is repeated as often as any, and then the database stops itself", () =>
     Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushFailure = new Damage("/db/000007.table", 512, "ChecksumMismatch")
       const db = yield* open(workers)
       yield* put(db, 1)
-      expect(yield* Effect.flip(db.flush)).toMatchObject({ _tag: "DatabasePoisoned" })
+      expect(yield* Effect.flip(db.flush)).toMatchObject({ _tag: "DatabaseFailed", actor: "flusher" })
       yield* TestClock.adjust("1 minute")
-      expect(workers.flushes).toBe(1)
-      expect((yield* db.health).reasons.join()).toContain("flushing has ended")
+      expect(workers.flushes).toBe(attemptsUntilTold + 1)
+      expect(yield* db.health).toMatchObject({ state: "failed" })
+      expect(yield* Effect.flip(db.get("k1"))).toMatchObject({ _tag: "DatabaseFailed" })
     })
   )
 

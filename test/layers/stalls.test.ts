@@ -31,7 +31,14 @@ describe("write stalls", () => {
     Effect.gen(function* () {
       const workers = new WorkersControl()
       workers.flushGate.closeUnsafe()
-      const db = yield* open(workers, { writeBufferCount: 2, level0CompactTrigger: 100, level0SlowTrigger: 100, level0StopTrigger: 100 })
+      const db = yield* open(workers, {
+        writeBufferCount: 2,
+        level0CompactTrigger: 100,
+        level0SlowTrigger: 100,
+        level0StopTrigger: 100,
+        waitTimeout: "unlimited",
+        watchdog: "unlimited"
+      })
       let done = 0
       const writer = yield* Effect.forkChild(
         Effect.forEach(
@@ -177,7 +184,7 @@ describe("write stalls", () => {
       yield* turns(200)
       expect(workers.compactions).toBeLessThan(6)
       expect((yield* db.health).reasons.join()).toContain("a broken rule")
-      expect(yield* Effect.flip(db.compact())).toMatchObject({ _tag: "DatabasePoisoned" })
+      expect(yield* Effect.flip(db.compact())).toMatchObject({ _tag: "JobFailed", quarantined: true })
       yield* put(db, 7)
     })
   )

@@ -17,11 +17,8 @@ export const damageMutants: ReadonlyArray<Mutant> = [
   {
     name: "go-on-after-failed-sync",
     file: "src/layers/Wal.ts",
-    find: "if (Exit.isFailure(exit)) poison(group, Cause.squash(exit.cause))\n    }\n  })\n",
-    replace: `if (Exit.isFailure(exit) && group !== undefined) for (const reply of group.replies) reply(Effect.fail(new CommitOutcomeUnknown({ detail: "" })))
-    }
-  })
-`,
+    find: "        else poison(group, cause)\n",
+    replace: '        else group?.replies.fail(new CommitOutcomeUnknown({ detail: "" }))\n',
     test: { file: failing, name: "failing disk > a failed datasync" },
     invariant: "4: writing goes on after a failed datasync"
   },

@@ -117,8 +117,8 @@ export const durabilityMutants: ReadonlyArray<Mutant> = [
   {
     name: "skip-directory-sync-rollover",
     file: "src/layers/Manifest.ts",
-    find: "    yield* disk.syncDirectory(directory)\n    if (!stillOurs())",
-    replace: "    if (!stillOurs())",
+    find: "        yield* disk.syncDirectory(directory)\n        return next\n",
+    replace: "        return next\n",
     test: { file: sweep, name: "crash sweep > structure:" },
     invariant: "3: CURRENT names a manifest whose name is not durable"
   },
@@ -141,7 +141,7 @@ export const durabilityMutants: ReadonlyArray<Mutant> = [
   {
     name: "flush-before-durable",
     file: "src/layers/Flusher.ts",
-    find: "      yield* wal.ensureDurable(sequence)\n",
+    find: "        yield* wal.ensureDurable(sequence)\n",
     replace: "",
     test: { file: sweep, name: "crash sweep > structure:" },
     invariant: "3: a table holds what the log does not durably hold"

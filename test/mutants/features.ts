@@ -120,9 +120,9 @@ export const featureMutants: ReadonlyArray<Mutant> = [
   {
     name: "tell-the-first-failure",
     file: "src/layers/jobs/jobRetries.ts",
-    find: "if (attempts < attemptsUntilTold)",
-    replace: "if (attempts < 1)",
-    test: { file: "test/layers/jobFailures.test.ts", name: "failing jobs > what passes" },
+    find: "  failureThreshold: retry.attempts,",
+    replace: "  failureThreshold: 1,",
+    test: { file: "test/layers/jobFailures.test.ts", name: "failing jobs > flush tells" },
     invariant: "decision 26: a failure that passes stops who waits for room"
   },
   {
@@ -152,7 +152,7 @@ export const featureMutants: ReadonlyArray<Mutant> = [
   {
     name: "wake-in-the-commit-turn",
     file: "src/layers/ExpiryReaper.ts",
-    find: "queueMicrotask(() => woken.openUnsafe())",
+    find: "turns.afterStep(() => woken.openUnsafe())",
     replace: "woken.openUnsafe()",
     test: { file: reaper, name: "the reaper > is woken by" },
     invariant: "decision 1: who waits runs in the middle of a commit turn"

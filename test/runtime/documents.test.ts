@@ -11,7 +11,8 @@ describe("the examples of", () => {
   it.each([
     ["docs/transactions.md", false, "{}"],
     ["docs/time.md", false, `{ retention: { history: "1 day", log: "1 day" } } as const`],
-    ["README.md", true, "{}"]
+    ["README.md", true, "{}"],
+    ["docs/testing.md", true, "{}"]
   ])(
     "%s",
     (path, marked, options) => {

@@ -23,12 +23,18 @@ export interface SweepOptions {
   readonly nestedEvery?: number
   /** Stops early, between two states. */
   readonly deadlineMs?: number
+  /** The same, by something else than time. */
+  readonly enough?: () => boolean
   readonly memtableBytes?: number
+  /** Hashes of the disk images that were judged, by all sweeps that share it. */
+  readonly seen?: Set<string>
 }
 
 export interface SweepReport {
   states: number
   nestedStates: number
+  /** Disk images among them, by the hash of all names and bytes, that were not in `seen` before. An image that comes again in the same run is recovered once. */
+  distinct: number
   /** Events of the run, and at how many of them it was stopped. */
   readonly events: number
   stops: number
@@ -39,6 +45,12 @@ export interface SweepReport {
   replayed: number
   freshDatabases: number
   milliseconds: number
+}
+
+/** What the recovery of an image came to: all that a second look at the same image has to ask. */
+interface Judged {
+  readonly visibleSequence: number
+  readonly nextSequence: number
 }
 
 /** A crash state that recovery did not get right, with all that is needed to see it again. */
@@ -96,7 +108,16 @@ export const requiredAfter = (run: RecordedRun, durability: "sync" | "any"): Flo
 }
 
 export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport => {
-  const { deadlineMs = Infinity, memtableBytes = 65_536, nestedEvery = 0, randomStates = 2, seed, stride = 1 } = options
+  const {
+    deadlineMs = Infinity,
+    enough = () => false,
+    memtableBytes = 65_536,
+    nestedEvery = 0,
+    randomStates = 2,
+    seed,
+    seen = new Set(),
+    stride = 1
+  } = options
   const { oracle, trace } = run
   const { events } = trace
   const synced = requiredAfter(run, "sync")
@@ -107,6 +128,7 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
   const report: SweepReport = {
     states: 0,
     nestedStates: 0,
+    distinct: 0,
     events: events.length,
     stops: 0,
     rewrittenGroups: 0,
@@ -117,10 +139,20 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
     milliseconds: 0
   }
 
-  const judge = (disk: SimulatedDisk, required: number, given: number, stateSeed: number, where: string): Recovered => {
-    const fail = (what: string, cause?: unknown): never => {
+  const fails =
+    (where: string, stateSeed: number) =>
+    (what: string, cause?: unknown): never => {
       throw new SweepFailure(`${what}\n  ${where}\n  sweep seed ${seed}, state seed ${stateSeed}`, { cause })
     }
+
+  /** What was promised, and what was given to somebody: it grows with the run, so an image seen before is asked again. */
+  const checkPromises = ({ nextSequence, visibleSequence }: Judged, required: number, given: number, fail: (what: string) => never): void => {
+    if (visibleSequence < required) fail(`a commit that was acknowledged is lost: recovered through ${visibleSequence}, promised through ${required}`)
+    if (nextSequence <= Math.max(visibleSequence, given)) fail(`the next sequence is ${nextSequence}, but ${given} was given to somebody already`)
+  }
+
+  const judge = (disk: SimulatedDisk, required: number, given: number, stateSeed: number, where: string): Recovered => {
+    const fail = fails(where, stateSeed)
     let recovered: Recovered
     try {
       recovered = recover0(disk, stateSeed)
@@ -128,7 +160,7 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
       return fail(`recovery refused a state that a crash may leave: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
     }
     const { manifest, memtables, visibleSequence } = recovered
-    if (visibleSequence < required) fail(`a commit that was acknowledged is lost: recovered through ${visibleSequence}, promised through ${required}`)
+    checkPromises(recovered, required, given, fail)
     const expected = oracle.digestAt(visibleSequence)
     if (expected === undefined) return fail(`recovered through ${visibleSequence}, which nobody committed`)
     const everything = { disk, directory, state: manifest.state, memtables, sequence: visibleSequence }
@@ -140,10 +172,21 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
     }
     if (found !== expected)
       fail(`the state is not the one after ${visibleSequence}: ${differences(oracle.stateAt(visibleSequence), listEverything(everything, files))}`)
-    if (recovered.nextSequence <= Math.max(visibleSequence, given))
-      fail(`the next sequence is ${recovered.nextSequence}, but ${given} was given to somebody already`)
     return recovered
   }
+
+  /** Images of this run: the oracle is the same for all of them. */
+  const known = new Map<string, Judged>()
+  /** The image as it is found, before recovery changes it. */
+  const noteImage = (disk: SimulatedDisk): string => {
+    const image = disk.hash()
+    if (!seen.has(image)) {
+      seen.add(image)
+      report.distinct++
+    }
+    return image
+  }
+  const noteJudged = (image: string, { nextSequence, visibleSequence }: Judged): void => void known.set(image, { nextSequence, visibleSequence })
   const recover0 = (disk: SimulatedDisk, stateSeed: number) => recoverDisk(disk, stateSeed, memtableBytes)
 
   /** Stops a recovery that was recorded at each of its operations: whatever it had shown when it was done must stay. */
@@ -157,7 +200,11 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
         const drawn = stateSeed * 31 + at * 3 + modes.indexOf(mode)
         const crashed = inner.crash(seededPrng(drawn), { mode })
         const inside = `${where}\n  and recovery itself stopped after ${at} of ${steps} (${describeEvent(disk.trace!.events[at - 1])}), mode ${mode}`
-        const again = judge(crashed, at === steps ? first.visibleSequence : required, given, drawn, inside)
+        const promised = at === steps ? first.visibleSequence : required
+        const image = noteImage(crashed)
+        let again = known.get(image)
+        if (again === undefined) noteJudged(image, (again = judge(crashed, promised, given, drawn, inside)))
+        else checkPromises(again, promised, given, fails(inside, drawn))
         report.nestedStates++
         if (at === steps && again.visibleSequence !== first.visibleSequence) {
           throw new SweepFailure(`recovering twice gives ${first.visibleSequence}, then ${again.visibleSequence}\n  ${inside}\n  sweep seed ${seed}`)
@@ -166,7 +213,7 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
     }
   }
 
-  for (let at = 0; at <= events.length && performance.now() - startedMs < deadlineMs; at += stride) {
+  for (let at = 0; at <= events.length && performance.now() - startedMs < deadlineMs && !enough(); at += stride) {
     replayer.advanceTo(at)
     report.stops++
     const last = events[at - 1]
@@ -184,8 +231,12 @@ export const crashSweep = (run: RecordedRun, options: SweepOptions): SweepReport
       const where = `crash after ${at} of ${events.length} operations (last: ${describeEvent(last)}), mode ${mode}`
       // An acknowledged sequence may be lost with a power cut, but never comes back as another transaction.
       const given = written[at]!
-      const recovered = judge(disk, required, given, stateSeed, where)
+      const image = noteImage(disk)
+      const before = nests ? undefined : known.get(image)
       report.states++
+      if (before !== undefined) return checkPromises(before, required, given, fails(where, stateSeed))
+      const recovered = judge(disk, required, given, stateSeed, where)
+      noteJudged(image, recovered)
       if (recovered.segment.position > recovered.segment.basePosition) report.rewrittenGroups++
       if (recovered.report.cutBytes > 0) report.tornTails++
       if (recovered.report.laterGroupsCut > 0) report.laterGroups++

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import { directory, type EngineSettings, openOn } from "./openEngine.ts"
 import { visitEverything, VerifiedFiles } from "./readEverything.ts"
 import type { Recovered } from "../../src/layers/recovery/recover.ts"
-import { withSimulatedClock } from "./simulatedClock.ts"
+import { simulatedClock, withSimulatedClock } from "./simulatedClock.ts"
 
 export interface Attempt {
   readonly number: number
@@ -53,11 +53,12 @@ export const runWithFaults = (
   disk: SimulatedDisk,
   steps: ReadonlyArray<FaultStep>,
   rules: ReadonlyArray<FaultRule>,
-  settings: EngineSettings & { readonly valueBytes?: number; readonly armed?: "later" } = {}
+  /** `patient`: however long somebody sleeps, the time passes. */
+  settings: EngineSettings & { readonly valueBytes?: number; readonly armed?: "later"; readonly patient?: boolean } = {}
 ): Effect.Effect<FaultRun> =>
   withSimulatedClock(
     Effect.gen(function* () {
-      const { armed, valueBytes = 200, ...engine } = settings
+      const { armed, patient: _patient, valueBytes = 200, ...engine } = settings
       const attempts: Array<Attempt> = []
       const maintenance: Array<string> = []
       let faulty: FaultyDisk | undefined
@@ -117,7 +118,8 @@ export const runWithFaults = (
       maintenance.push(`open and close: ${outcomeOf(yield* Effect.exit(program))}`)
       attempts.sort((a, b) => a.number - b.number)
       return { attempts, maintenance, health, readable, strikes: rules.reduce((sum, rule) => sum + (faulty?.strikes(rule) ?? 0), 0) }
-    })
+    }),
+    settings.patient === true ? simulatedClock(undefined, undefined, 60_000) : undefined
   )
 
 /** The marks in a recovered database, and the last number in its counter. */

@@ -24,21 +24,21 @@ export class WorkersControl {
       const inner = make(disk)
       return Workers.of({
         parallelism: 1,
-        flush: (directory, spec) =>
+        flush: (directory, spec, progress) =>
           Effect.andThen(
             this.flushGate.await,
             Effect.suspend(() => {
               this.flushes++
-              return this.flushFailure === undefined || this.failuresLeft-- <= 0 ? inner.flush(directory, spec) : Effect.fail(this.flushFailure)
+              return this.flushFailure === undefined || this.failuresLeft-- <= 0 ? inner.flush(directory, spec, progress) : Effect.fail(this.flushFailure)
             })
           ),
-        compact: (directory, spec) =>
+        compact: (directory, spec, progress) =>
           Effect.andThen(
             this.compactGate.await,
             Effect.suspend(() => {
               this.compactions++
               if (this.compactDefect !== undefined) return Effect.die(this.compactDefect)
-              return this.compactFailure === undefined || this.failuresLeft-- <= 0 ? inner.compact(directory, spec) : Effect.fail(this.compactFailure)
+              return this.compactFailure === undefined || this.failuresLeft-- <= 0 ? inner.compact(directory, spec, progress) : Effect.fail(this.compactFailure)
             })
           )
       })

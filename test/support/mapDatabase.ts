@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { CorruptFile, DatabaseReadOnly, InvalidKey, InvalidKeyspaceName, KeyspaceNotFound, type WriteError } from "../../src/domain/errors.ts"
+import { CorruptFile, DatabaseReadOnly, InvalidKey, InvalidKeyspaceName, KeyspaceNotFound, type DeleteError } from "../../src/domain/errors.ts"
 import type {
   DatabaseShape,
   DatabaseStats,
@@ -133,7 +133,26 @@ const emptyStats: Omit<DatabaseStats, "path" | "visibleSequence" | "durableSeque
   flushedSequence: 0,
   levels: [],
   disk: { tables: 0, valueFiles: 0, valueFilesLive: 0, log: 0, manifest: 0, total: 0 },
+  breakers: [],
   retention: { logSegments: 0, logFromSequence: undefined, historyFromSequence: 0 },
+  memory: {
+    budget: undefined,
+    used: {
+      memtables: 0,
+      spareMemtables: 0,
+      validation: 0,
+      readMemtables: 0,
+      pendingLog: 0,
+      tableIndexes: 0,
+      jobs: 0,
+      snapshots: 0,
+      blockCache: 0,
+      valueCache: 0,
+      total: 0
+    },
+    cacheCapacity: 0,
+    pressure: "none"
+  },
   memtables: { active: 1, frozen: 0, bytes: 0, entries: 0 },
   transactions: {
     open: 0,
@@ -156,6 +175,7 @@ const emptyStats: Omit<DatabaseStats, "path" | "visibleSequence" | "durableSeque
   writeAmplification: 1,
   stalls: { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 },
   snapshots: { open: 0, expired: 0, oldestSequence: undefined, oldestAgeMs: undefined },
+  scrub: { running: false, lastStarted: undefined, lastFinished: undefined, bytes: 0, damaged: 0 },
   recovery: { replayedTransactions: 0, replayedBytes: 0, cutBytes: 0, laterGroupsCut: 0, durationMs: 0 }
 }
 
@@ -164,7 +184,7 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
     home: string,
     operations: ReadonlyArray<WriteOperation>,
     writeOptions: WriteOptions | undefined
-  ): Effect.Effect<WriteResult, WriteError> =>
+  ): Effect.Effect<WriteResult, DeleteError> =>
     Effect.try({
       try: (): WriteResult => {
         if (options.readOnly === true) throw new DatabaseReadOnly({})
@@ -185,7 +205,8 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
         }
         return { sequence: ++store.sequence, durability: writeOptions?.durability ?? "memory" }
       },
-      catch: (error) => error as WriteError
+      // Of what its callers ask for: whoever gives it something else sees that, too.
+      catch: (error) => error as DeleteError
     })
 
   const snapshotOf = (name: string) =>
@@ -241,10 +262,16 @@ export const makeMapDatabase = (store: MapStore, options: MapDatabaseOptions = {
           : Effect.fail(new KeyspaceNotFound({ name }))
       ),
     health: Effect.succeed({ state: options.readOnly === true ? "readOnly" : "healthy", reasons: [] }),
+    healthEvents: Stream.empty,
     refresh: Effect.void,
     flush: Effect.void,
     compact: () => Effect.void,
     checkpoint: (path) => Effect.succeed({ path, sequence: store.sequence, files: 0, bytes: 0 }),
+    createRestorePoint: () => Effect.die("not of this double"),
+    restorePoints: Effect.succeed({ points: [], damaged: [] }),
+    verifyRestorePoint: () => Effect.die("not of this double"),
+    removeRestorePoint: () => Effect.die("not of this double"),
+    scrub: () => Effect.succeed({ files: 0, bytes: 0, damaged: [] }),
     verify: Effect.suspend(() =>
       options.damaged === true
         ? Effect.fail(new CorruptFile({ file: "000007.table", offsetBytes: 4096, reason: "ChecksumMismatch", detail: "" }))

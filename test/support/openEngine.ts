@@ -30,6 +30,7 @@ export interface EngineSettings extends Omit<Partial<Options>, "path"> {
 export const smallOptions: Omit<Options, "path"> = {
   memtableBytes: 65_536,
   walSegmentBytes: 65_536,
+  reserveBytes: 0,
   tableBytes: 65_536,
   levelBytesBase: 65_536,
   levelBytesFactor: 4,

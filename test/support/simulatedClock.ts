@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 const longSleepMs = 2000
 
 /** A clock that moves by a tick (a tenth of a millisecond, unless it is told) each time it is read, and by the whole time slept: runs over it are reproducible, and nothing waits. */
-export const simulatedClock = (startMs = 1_700_000_000_000, tickNanos = 100_000n): Clock.Clock => {
+export const simulatedClock = (startMs = 1_700_000_000_000, tickNanos = 100_000n, sleepMsMax = longSleepMs): Clock.Clock => {
   let nanos = BigInt(startMs) * 1_000_000n
   const now = () => (nanos += tickNanos)
   return {
@@ -19,7 +19,7 @@ export const simulatedClock = (startMs = 1_700_000_000_000, tickNanos = 100_000n
     sleep: (duration) =>
       Effect.suspend(() => {
         const ms = Duration.toMillis(duration)
-        if (ms >= longSleepMs) return Effect.never
+        if (ms >= sleepMsMax) return Effect.never
         nanos += BigInt(Math.ceil(ms)) * 1_000_000n
         return Effect.yieldNow
       })

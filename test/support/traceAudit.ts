@@ -3,7 +3,7 @@
  * says about itself, but when it answered.
  */
 import type { SyncDisk } from "../../src/domain/disk/SyncDisk.ts"
-import { fileName, parseFileName } from "../../src/domain/manifest/fileNames.ts"
+import { currentFileName, fileName, parseFileName } from "../../src/domain/manifest/fileNames.ts"
 import { manifestAlignment, readManifest } from "../../src/domain/manifest/manifestFile.ts"
 import type { ManifestState } from "../../src/domain/manifest/ManifestState.ts"
 import { scanSegment } from "../../src/domain/wal/scanSegment.ts"
@@ -173,7 +173,8 @@ export const auditNames = (
     })
   }
   for (const rename of events) {
-    if (rename.kind !== "rename") continue
+    // Nothing relies on the name of the reserve.
+    if (rename.kind !== "rename" || !rename.path.endsWith(`/${currentFileName}`)) continue
     renamed++
     complaints.push(...complaintsAbout(events, `${rename.path}.tmp`, rename.begin, "renaming CURRENT"))
     const manifests = events.filter((event) => event.kind === "open" && event.path.endsWith(".manifest") && event.end < rename.begin)

@@ -28,13 +28,13 @@ const rows = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
         .map((cell) => cell.trim())
     )
 
-const units = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, minutes: 60_000 } as const
+const units = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, minutes: 60_000, minute: 60_000, seconds: 1000 } as const
 
 /** What a default looks like in the table; undefined where it is in words. */
 const valueIn = (cell: string): unknown => {
   const literal = /^`(?:"(.*)"|(true|false))`$/.exec(cell)
   if (literal !== null) return literal[1] ?? literal[2] === "true"
-  const number = /^([\d,]+)(?: (KiB|MiB|GiB|minutes))?$/.exec(cell)
+  const number = /^([\d,]+)(?: (KiB|MiB|GiB|minutes?|seconds))?$/.exec(cell)
   if (number === null) return undefined
   return Number(number[1]!.replaceAll(",", "")) * (number[2] === undefined ? 1 : units[number[2] as keyof typeof units])
 }

@@ -27,6 +27,8 @@ import { PointIndex } from "./PointIndex.ts"
 const capacityMin = 16
 /** Larger arrays are given up by `reset`. */
 const capacityKept = 16 * 1024
+/** What an operation takes in these arrays and their index, whatever its key and value: so many fewer bytes of keys and values are no reason to take more of them. */
+const operationBytes = 64
 const noBytes = new Uint8Array(0)
 /** The least key there is. */
 const leastKey = new Uint8Array(1)
@@ -77,6 +79,8 @@ export class Batch {
   beforeImages: Array<BeforeImage> | undefined = undefined
 
   private readonly limits: BatchLimits
+  /** How many operations there may be: small ones take more than the bytes of their keys and values. */
+  private readonly operationsMax: number
   private readonly encoder = new KeyEncoder()
   private readonly index = new PointIndex()
   /** Operations marked as dropped. */
@@ -98,6 +102,7 @@ export class Batch {
 
   constructor(limits: BatchLimits) {
     this.limits = limits
+    this.operationsMax = Math.max(capacityKept, Math.ceil(limits.batchBytesMax / operationBytes))
   }
 
   /** Empties the batch and lets go of the callers' values. */
@@ -211,6 +216,12 @@ export class Batch {
     this.valueStarts[i] = this.valueEnds[i] = 0
   }
 
+  /** The key of the last `look` stays as it was found; `bytes` of it are copied for the caller. Throws `BatchTooLarge`. */
+  leaveFound(bytes: number): void {
+    if (this.results !== undefined && this.results.length >= this.operationsMax) throw this.tooMany()
+    this.grownBy(this.foundEnd - this.foundStart + bytes)
+  }
+
   /** `addPut` of the result of an atomic operation that looks at nothing. */
   addPutAnnotated(keyspace: number, key: unknown, value: Uint8Array, annotation: Uint8Array): void {
     this.annotate(this.count, annotation)
@@ -225,9 +236,10 @@ export class Batch {
     encoder.appendKey(lt)
     const order = compareRanges(encoder.scratch, start, end, encoder.scratch, encoder.start, encoder.end)
     if (order > 0) throw new InvalidRange({ detail: "a deleteRange has its lower bound (gte) above its upper bound (lt)." })
-    if (order === 0) return
-    this.ranges.push({ keyspace, start, startEnd: end, end: encoder.start, endEnd: encoder.end, pointsBefore: this.count })
     this.grownBy(encoder.end - start)
+    if (order === 0) return
+    if (this.ranges.length === this.operationsMax) throw this.tooMany()
+    this.ranges.push({ keyspace, start, startEnd: end, end: encoder.start, endEnd: encoder.end, pointsBefore: this.count })
   }
 
   /** Brings the batch to normal form. Call once, after the last `add…`. */
@@ -316,7 +328,7 @@ export class Batch {
 
   private push(kind: number, keyspace: number, hash: number, start: number, end: number): number {
     const i = this.count
-    if (i === this.kinds.length) this.resize(i * 2)
+    if (i === this.kinds.length) this.grow()
     this.kinds[i] = kind
     this.keyspaces[i] = keyspace
     this.keyStarts[i] = start
@@ -325,6 +337,17 @@ export class Batch {
     this.expiresAt[i] = 0
     this.count = i + 1
     return i
+  }
+
+  /** Rows of the engine's own (of expiries, of time) come on top of what callers may give. */
+  private grow(): void {
+    if (this.count >= this.operationsMax && this.keyBytes === noBytes) throw this.tooMany()
+    const capacity = this.kinds.length * 2
+    this.resize(this.keyBytes === noBytes ? Math.min(capacity, Math.max(this.operationsMax, capacityMin)) : capacity)
+  }
+
+  private tooMany(): BatchTooLarge {
+    return new BatchTooLarge({ bytes: this.bytes, bytesMax: this.limits.batchBytesMax, operationsMax: this.operationsMax })
   }
 
   private seedOf(keyspace: number): number {

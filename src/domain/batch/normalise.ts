@@ -70,6 +70,7 @@ const addAtomic = (batch: Batch, index: number, keyspace: number, key: unknown, 
   const value = applyAtomic(atomic, current, index)
   if (value === undefined) batch.addFoundDelete(annotationOf(atomic))
   else if (value !== current) batch.addFound(value, annotationOf(atomic))
+  else batch.leaveFound(value.length)
   // Operands are the caller's memory, and a value that was found is only good for this step; what was made of both is new.
   const isNew = atomic.type !== "compareAndSet" && atomic.type !== "setOnce" && value !== current
   results.push(value === undefined || isNew ? value : new Uint8Array(value))

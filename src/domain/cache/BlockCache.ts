@@ -5,8 +5,9 @@ import type { CachePolicy, MakeCachePolicy } from "./CachePolicy.ts"
 const overheadBytes = 64
 /** What a block with an array of its own takes besides. */
 const ownOverheadBytes = 256
-/** Frames are allocated this many bytes at a time. */
-const segmentBytes = 1 << 20
+/** Frames are allocated this many bytes at a time, or, of a small cache, this part of it. */
+const segmentBytesMax = 1 << 20
+const segmentsMin = 64
 
 const slotCountMin = 64
 const blockCountMin = 16
@@ -36,6 +37,7 @@ export class BlockCache {
   length = 0
   private readonly frameBytes: number
   private readonly framesPerSegment: number
+  private readonly segmentBytes: number
   private readonly policy: CachePolicy
   private resident = 0
   private readonly segments: Array<Uint8Array> = []
@@ -59,7 +61,8 @@ export class BlockCache {
   /** `frameBytes`: the size that nearly all blocks have at most, such as the target size of leaves. */
   constructor(capacityBytes: number, frameBytes: number, makePolicy: MakeCachePolicy = carPolicy) {
     this.frameBytes = frameBytes
-    this.framesPerSegment = Math.max(1, Math.floor(segmentBytes / frameBytes))
+    this.framesPerSegment = Math.max(1, Math.floor(Math.min(segmentBytesMax, capacityBytes / segmentsMin) / frameBytes))
+    this.segmentBytes = this.framesPerSegment * frameBytes
     this.policy = makePolicy(capacityBytes, {
       evict: (slot) => this.letGo(slot),
       forget: (slot) => {
@@ -144,9 +147,54 @@ export class BlockCache {
     this.tables.delete(tableId)
   }
 
-  /** Frames that are no longer needed are kept for later blocks. */
+  /** Memory held: the segments of frames, larger blocks, and the tables here. Above `bytesUsed` by what was freed and not yet given back. */
+  get bytesAllocated(): number {
+    let own = 0
+    for (const block of this.own.values()) own += block.length
+    let slots = 0
+    for (const table of this.tables.values()) slots += table.byteLength
+    return this.segments.length * this.segmentBytes + own + slots + this.keys.byteLength + this.places.byteLength
+  }
+
+  /**
+   * Smaller: what is least worth keeping goes first, and the memory of segments that are not needed is given back, for which the blocks that stay are moved together. Larger: it
+   * fills again by itself.
+   */
   resize(capacityBytes: number): void {
+    const shrinks = capacityBytes < this.policy.capacity
     this.policy.resize(capacityBytes)
+    if (shrinks) this.giveBack()
+  }
+
+  /** Moves the blocks of the last segments to free frames of the first ones, as long as that empties a segment. */
+  private giveBack(): void {
+    let inFrames = this.resident - this.own.size
+    const kept = Math.ceil(inFrames / this.framesPerSegment)
+    if (kept >= this.segments.length) return
+    const limit = kept * this.framesPerSegment
+    const free: Array<number> = []
+    for (const frame of this.freeFrames) if (frame < limit) free.push(frame)
+    for (let frame = this.frameCount; frame < limit; frame++) free.push(frame)
+    for (let slot = 0; slot < this.slotCount && inFrames > 0; slot++) {
+      const frame = this.places[slot * 2]!
+      if (frame === noFrame || this.places[slot * 2 + 1]! < 0) continue
+      inFrames--
+      if (frame < limit) continue
+      const to = free.pop()!
+      this.frame(to).set(this.frame(frame))
+      this.places[slot * 2] = to
+    }
+    this.segments.length = kept
+    this.frameCount = Math.min(this.frameCount, limit)
+    this.freeFrames.length = 0
+    for (const frame of free) if (frame < this.frameCount) this.freeFrames.push(frame)
+    this.bytes = noBytes
+  }
+
+  private frame(frame: number): Uint8Array {
+    const segment = (frame / this.framesPerSegment) | 0
+    const start = (frame - segment * this.framesPerSegment) * this.frameBytes
+    return this.segments[segment]!.subarray(start, start + this.frameBytes)
   }
 
   private removeSlot(slot: number): void {
@@ -175,7 +223,7 @@ export class BlockCache {
     const free = this.freeFrames.pop()
     if (free !== undefined) return free
     const frame = this.frameCount++
-    if (frame === this.segments.length * this.framesPerSegment) this.segments.push(new Uint8Array(this.framesPerSegment * this.frameBytes))
+    if (frame === this.segments.length * this.framesPerSegment) this.segments.push(new Uint8Array(this.segmentBytes))
     return frame
   }
 

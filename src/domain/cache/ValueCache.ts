@@ -87,6 +87,16 @@ export class ValueCache {
     return this.weight
   }
 
+  /** Memory held, the arrays here included. Below `bytesUsed` of a full cache by nothing: what is let go is given back at once. */
+  get bytesAllocated(): number {
+    return this.weight + this.buckets.byteLength + this.refused.byteLength
+  }
+
+  /** What entries and arrays may take. */
+  get capacityBytes(): number {
+    return this.budget + this.buckets.byteLength + this.refused.byteLength
+  }
+
   get count(): number {
     return this.slotCount - this.freeSlots.length
   }

@@ -15,6 +15,7 @@ export interface FileHandle {
   readonly datasync: () => void
   readonly sizeBytes: () => number
   readonly truncate: (lengthBytes: number) => void
+  /** The file is closed whatever the system says, and nobody is told what it says: what counts was said by `datasync`. Throws only where it was closed already. */
   readonly close: () => void
 }
 
@@ -35,4 +36,6 @@ export interface SyncDisk {
   readonly link: (from: string, to: string) => void
   /** Makes creates, renames, links and removes in the directory durable. */
   readonly syncDirectory: (path: string) => void
+  /** Bytes that this process may still write there; `undefined` (or the method missing) where that cannot be told. Quotas may leave less. */
+  readonly freeBytes?: ((path: string) => number | undefined) | undefined
 }

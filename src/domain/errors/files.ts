@@ -1,6 +1,6 @@
 /** Errors of disks, files and directories. */
 import * as Schema from "effect/Schema"
-import { because, Text } from "./parts.ts"
+import { because, Cause, Count, Text } from "./parts.ts"
 
 /** Stored bytes are not what was written. Reading again gives the same answer: restore the file from a checkpoint, or repair the database. */
 export class CorruptFile extends Schema.TaggedError<CorruptFile>("lightning-db/CorruptFile")("CorruptFile", {
@@ -19,20 +19,37 @@ export class CorruptFile extends Schema.TaggedError<CorruptFile>("lightning-db/C
 export class DiskError extends Schema.TaggedError<DiskError>("lightning-db/DiskError")("DiskError", {
   operation: Schema.String,
   path: Schema.String,
-  code: Schema.String
+  code: Schema.String,
+  /** Where in the file, for reads and writes. */
+  offsetBytes: Count,
+  /** Reading failed so often that the file is left alone for so long: this call was not made. `code` is that of the last failure. */
+  retryAfterMs: Count,
+  /** What the system said. */
+  cause: Cause
 }) {
   override get message(): string {
-    return `${this.operation} of ${this.path} failed with ${this.code}. Check the disk and the path, then try again.`
+    const where = this.offsetBytes === undefined ? "" : ` at byte ${this.offsetBytes}`
+    if (this.retryAfterMs !== undefined)
+      return (
+        `${this.operation} of ${this.path}${where} was not tried: it failed with ${this.code} too often, and is suspended for another ${Math.ceil(this.retryAfterMs)} ms. ` +
+        "Other files are read as ever. Check the disk, then try again."
+      )
+    return `${this.operation} of ${this.path}${where} failed with ${this.code}. Check the disk and the path, then try again.`
   }
 }
 
 /** No space, or no quota, is left. Free some and try again. */
 export class DiskFull extends Schema.TaggedError<DiskFull>("lightning-db/DiskFull")("DiskFull", {
   path: Schema.String,
-  code: Schema.String
+  code: Schema.String,
+  /** Where in the file, for writes. */
+  offsetBytes: Count,
+  /** What the system said. */
+  cause: Cause
 }) {
   override get message(): string {
-    return `No space is left for ${this.path} (${this.code}). Nothing of the refused operation is kept. Free space or raise the quota, then try again.`
+    const where = this.offsetBytes === undefined ? "" : ` at byte ${this.offsetBytes}`
+    return `No space is left for ${this.path}${where} (${this.code}). Nothing of the refused operation is kept. Free space or raise the quota, then try again: an open database takes deletes meanwhile, and all writes by itself once there is room.`
   }
 }
 
@@ -40,10 +57,15 @@ export class DiskFull extends Schema.TaggedError<DiskFull>("lightning-db/DiskFul
 export class PermissionDenied extends Schema.TaggedError<PermissionDenied>("lightning-db/PermissionDenied")("PermissionDenied", {
   operation: Schema.String,
   path: Schema.String,
-  code: Schema.String
+  code: Schema.String,
+  /** Where in the file, for reads and writes. */
+  offsetBytes: Count,
+  /** What the system said. */
+  cause: Cause
 }) {
   override get message(): string {
-    return `${this.operation} of ${this.path} is not permitted (${this.code}). Give this user access to the path, or open with readOnly: true where reading is enough.`
+    const where = this.offsetBytes === undefined ? "" : ` at byte ${this.offsetBytes}`
+    return `${this.operation} of ${this.path}${where} is not permitted (${this.code}). Give this user access to the path, or open with readOnly: true where reading is enough.`
   }
 }
 

@@ -44,6 +44,8 @@ export interface ManifestEdit {
   readonly engineTimeMs?: number | undefined
   /** File ids up to this one are reserved. Never goes back. */
   readonly fileIdsThrough?: number | undefined
+  /** The highest file id ever used; in a snapshot, where no named file has it. */
+  readonly fileIdsUsed?: number | undefined
   /** Sequences up to this one are reserved: some may be in use. Goes back only where a clean close returns what it did not use. */
   readonly sequencesThrough?: number | undefined
   readonly flushedThrough?: FlushedThrough | undefined

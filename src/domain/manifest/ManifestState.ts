@@ -10,6 +10,8 @@ import type { TableMeta, ValueFileMeta } from "./TableMeta.ts"
 export interface ManifestState extends Identity {
   /** File ids up to this one are reserved. */
   readonly fileIdsThrough: number
+  /** The highest id that a named file ever had: none up to it is given to another file, though its own may be gone. */
+  readonly fileIdsUsed: number
   /** Sequences up to this one are reserved. */
   readonly sequencesThrough: number
   /** Ascending, disjoint. */
@@ -37,6 +39,7 @@ export const fileIdBlock = 8192
 export const blankState = (identity: Identity): ManifestState => ({
   ...identity,
   fileIdsThrough: 0,
+  fileIdsUsed: 0,
   sequencesThrough: 0,
   lostRanges: [],
   flushedThrough: { sequence: 0, position: 0 },
@@ -62,8 +65,16 @@ export const snapshotOf = (state: ManifestState): ManifestSnapshot => ({
   addTables: [...state.tables.values()],
   addValueFiles: [...state.valueFiles.values()],
   dropKeyspaces: pairs(state.droppedKeyspaces),
-  keepVersions: Array.from(state.keptVersions, ([keyspace, kept]) => kept.map((one) => ({ keyspace, ...one }))).flat()
+  keepVersions: Array.from(state.keptVersions, ([keyspace, kept]) => kept.map((one) => ({ keyspace, ...one }))).flat(),
+  // What the named files say themselves need not be said again.
+  ...(state.fileIdsUsed > highestNamed(state) ? { fileIdsUsed: state.fileIdsUsed } : {})
 })
+
+const highestNamed = ({ segments, tables, valueFiles }: ManifestState): number => {
+  let highest = 0
+  for (const files of [segments, tables, valueFiles]) for (const id of files.keys()) if (id > highest) highest = id
+  return highest
+}
 
 const pairs = (map: ReadonlyMap<number, number>): ReadonlyArray<KeyspaceSequence> =>
   Array.from(map, ([keyspace, sequence]) => ({ keyspace, sequence }))
@@ -81,6 +92,7 @@ export const applyEdit = (state: ManifestState, edit: ManifestEdit, path = "mani
 /** A state that its owner may still change: replaying a long manifest copies no tables per edit. */
 export interface StateDraft extends Omit<ManifestState, "segments" | "tables" | "valueFiles"> {
   fileIdsThrough: number
+  fileIdsUsed: number
   sequencesThrough: number
   lostRanges: ReadonlyArray<LostRange>
   flushedThrough: FlushedThrough
@@ -117,6 +129,7 @@ export const applyToDraft = (draft: StateDraft, edit: ManifestEdit, path: string
       demand(id >= 1 && id <= draft.fileIdsThrough, `file id ${id} is not reserved`)
       demand(!draft.segments.has(id) && !draft.tables.has(id) && !draft.valueFiles.has(id), `file id ${id} is used twice`)
       map.set(id, item)
+      if (id > draft.fileIdsUsed) draft.fileIdsUsed = id
     }
   }
   applyCounters(draft, edit, demand)
@@ -172,6 +185,10 @@ const applyCounters = (draft: StateDraft, edit: ManifestEdit, demand: Demand): v
   if (edit.fileIdsThrough !== undefined) {
     demand(edit.fileIdsThrough >= draft.fileIdsThrough, "reserved file ids go back")
     draft.fileIdsThrough = edit.fileIdsThrough
+  }
+  if (edit.fileIdsUsed !== undefined) {
+    demand(edit.fileIdsUsed >= draft.fileIdsUsed && edit.fileIdsUsed <= draft.fileIdsThrough, "used file ids go back, or beyond what is reserved")
+    draft.fileIdsUsed = edit.fileIdsUsed
   }
   if (edit.sequencesThrough !== undefined) {
     demand(edit.sequencesThrough <= sequenceMax, "sequence beyond 2^53 - 1")

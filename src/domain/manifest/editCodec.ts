@@ -30,7 +30,8 @@ const Tag = {
   addValueFiles: 28,
   dropKeyspaces: 30,
   forgetKeyspaces: 32,
-  keepVersions: 34
+  keepVersions: 34,
+  fileIdsUsed: 36
 } as const
 /** The first tag that repeats; those below it stand at most once. */
 const firstListTag = Tag.addLostRanges
@@ -65,6 +66,7 @@ export const encodeEdit = (edit: ManifestEdit & Partial<ManifestSnapshot>): Uint
   each(Tag.dropKeyspaces, edit.dropKeyspaces, writeKeyspaceSequence)
   each(Tag.forgetKeyspaces, edit.forgetKeyspaces, writeNumber)
   each(Tag.keepVersions, edit.keepVersions, (writer, { count, keyspace, sequence }) => writer.varint(keyspace).varint(sequence).varint(count))
+  once(Tag.fileIdsUsed, edit.fileIdsUsed, writeNumber)
   return out.bytes
 }
 
@@ -86,6 +88,7 @@ interface Draft {
   dropKeyspaces?: Array<KeyspaceSequence>
   forgetKeyspaces?: Array<number>
   keepVersions?: Array<KeyspaceVersions>
+  fileIdsUsed?: number
 }
 
 /**
@@ -182,6 +185,11 @@ const readField = (draft: Draft, tag: number, reader: ByteReader): boolean => {
     }
     case Tag.keepVersions: {
       draft.keepVersions = append(draft.keepVersions, { ...readKeyspaceSequence(reader), count: reader.varint() })
+      return true
+    }
+    case Tag.fileIdsUsed: {
+      if (draft.fileIdsUsed !== undefined) throw new MalformedBytes(`tag ${tag} twice`)
+      draft.fileIdsUsed = reader.varint()
       return true
     }
     default:

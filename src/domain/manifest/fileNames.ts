@@ -15,6 +15,11 @@ export const lockFileName = "LOCK"
 /** Who holds the lock, for messages only. */
 export const lockOwnerFileName = "LOCK.owner"
 
+/** Room that is kept ready for a full disk: its content means nothing. */
+export const reserveFileName = "RESERVE"
+/** The next `RESERVE`, before it is whole. */
+export const reserveTemporaryFileName = "RESERVE.tmp"
+
 /** `fileName("log", 1)` is `000001.log`. Ids are integers from 1 to 2^53 - 1. */
 export const fileName = (kind: FileKind, id: number): string => `${String(id).padStart(6, "0")}.${kind}`
 

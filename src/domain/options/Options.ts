@@ -6,9 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { InvalidOptions } from "../errors.ts"
+import { type BreakerOption, type BreakerSettings, readBreaker, readRetry, type RetryOption, type RetrySettings } from "./faultOptions.ts"
 import { didYouMean } from "./didYouMean.ts"
 import { historyExpects, type HistoryKept, type HistoryOption, readHistory } from "./historyOption.ts"
 import { readDuration } from "./readDuration.ts"
+import { readScrub, type ScrubOption, type ScrubSettings } from "./scrubOption.ts"
 import { show } from "./show.ts"
 
 const kib = 1024
@@ -29,6 +31,10 @@ export interface Options {
   readonly durability?: Durability | undefined
   /** Opens beside a live writer: takes no lock and writes nothing. Default false. */
   readonly readOnly?: boolean | undefined
+  /**
+   * Opens what can be read of a damaged database, for reading only, after reading all of it; `db.salvage` says exactly what is lost. Nothing may write to it meanwhile. Default false.
+   */
+  readonly salvage?: boolean | undefined
   /** Size at which a memtable is flushed to tables. Default 16 MiB; 64 KiB to 1 GiB. */
   readonly memtableBytes?: number | undefined
   /** Memtables held at most, the one being filled included; writers wait for a flush when all are full. Default 3; 2 to 16. */
@@ -53,6 +59,11 @@ export interface Options {
   readonly batchBytesMax?: number | undefined
   /** Size of a log segment. Default 64 MiB; 64 KiB to 1 GiB. */
   readonly walSegmentBytes?: number | undefined
+  /**
+   * Room that is kept ready for the end of the log and the manifest, as a file. Where the disk is full it is given up, and writes that do not free space are refused until there is
+   * room for it again. Default 4 MiB; 0 (none) to 1 GiB.
+   */
+  readonly reserveBytes?: number | undefined
   /** Threads that flush and compact; 0 does that work on the main thread, in slices. Default 1; 0 to 16. */
   readonly compactionWorkers?: number | undefined
   /** Tables in level 0 from which they are compacted. Default 4; 1 to 1,000. */
@@ -71,8 +82,30 @@ export interface Options {
   readonly validationBytes?: number | undefined
   /** Snapshots and transactions open at once. Default 10,000; 1 to 1,000,000. */
   readonly maxTransactions?: number | undefined
+  /**
+   * Memory for everything the engine holds: memtables, caches, indexes of open tables, the log that is not written yet, jobs. As it runs short caches shrink first, then writers are
+   * slowed, and at last writes fail with `WriteStalled`. Default: no budget over all, each part keeps its own; 1 MiB to 1 TiB, at least twice `memtableBytes` × `writeBufferCount`.
+   */
+  readonly memoryBytes?: number | undefined
+  /** Writes that wait for room at once; one more fails with `TooManyWrites`. Default 100,000; 1 to 10,000,000. */
+  readonly maxPendingWrites?: number | undefined
+  /**
+   * How long anything waits for something that does not come: a write for room (`WriteStalled`), a commit for its sync (`CommitOutcomeUnknown`), `flush`, `compact`, `checkpoint` and
+   * `verify` for any progress (`WorkStalled`). Default 1 minute; 10 ms to 365 days, or "unlimited". A number is milliseconds.
+   */
+  readonly waitTimeout?: Duration.Input | "unlimited" | undefined
+  /** How long one step of an actor may take before `health` names it. Default 10 seconds; 10 ms to 365 days, or "unlimited". A number is milliseconds. */
+  readonly watchdog?: Duration.Input | "unlimited" | undefined
   /** How long a snapshot stays readable; afterwards its reads fail with `SnapshotExpired`. Default 10 minutes; 1 ms to 365 days. A number is milliseconds. */
   readonly snapshotLease?: Duration.Input | undefined
+  /** How faults that may pass are tried again: `{ attempts, firstDelay, maxDelay, factor, jitter }`. Default: 5 attempts, 10 ms doubling to 10 seconds, a fifth of jitter. */
+  readonly retry?: RetryOption | undefined
+  /** When a file or the worker threads are left alone after failures, and for how long: `{ failureThreshold, successThreshold, openFor }`. Default: 3, 1, 1 second. */
+  readonly breaker?: BreakerOption | undefined
+  /** Reads and checks the whole database in the background, every so often and no faster than that: `{ every, bytesPerSecond }`. Default: only when `scrub` is called. */
+  readonly scrub?: ScrubOption | undefined
+  /** The directory of the restore points; on the same file system they are hard links. Default: `path` and `.checkpoints`. */
+  readonly checkpoints?: string | undefined
 }
 
 /** How far back the past is kept. Durations may be numbers of milliseconds. */
@@ -91,13 +124,14 @@ export interface Retention {
 export type ConfigOf = Config.Wrap<Options>
 
 /** Options for a database in memory: it has no place on disk. */
-export type MemoryOptions = Omit<Options, "path" | "readOnly">
+export type MemoryOptions = Omit<Options, "path" | "readOnly" | "salvage">
 
 /** Options with every default filled in, checked. */
 export interface ResolvedOptions {
   readonly path: string
   readonly durability: Durability
   readonly readOnly: boolean
+  readonly salvage: boolean
   readonly memtableBytes: number
   readonly writeBufferCount: number
   readonly cacheBytes: number
@@ -110,6 +144,7 @@ export interface ResolvedOptions {
   readonly valueBytesMax: number
   readonly batchBytesMax: number
   readonly walSegmentBytes: number
+  readonly reserveBytes: number
   readonly compactionWorkers: number
   readonly level0CompactTrigger: number
   readonly level0SlowTrigger: number
@@ -121,6 +156,17 @@ export interface ResolvedOptions {
   /** `Infinity` for "unlimited". */
   readonly retention: HistoryKept & { readonly logMs: number; readonly cursorBytes: number; readonly beforeImages: boolean }
   readonly validationBytes: number
+  /** `Infinity`: no budget over all. */
+  readonly memoryBytes: number
+  readonly maxPendingWrites: number
+  /** `Infinity` for "unlimited", as for `watchdogMs`. */
+  readonly waitTimeoutMs: number
+  readonly watchdogMs: number
+  readonly retry: RetrySettings
+  readonly breaker: BreakerSettings
+  readonly scrub: ScrubSettings | undefined
+  /** Undefined: beside the database. */
+  readonly checkpoints: string | undefined
 }
 
 interface Spec<A> {
@@ -180,11 +226,29 @@ const isLease = Schema.makeFilter((input: unknown) => {
   return ms >= 1 && ms <= leaseMsMax
 })
 
+/** For a clock that may be switched off. */
+const patience = (fallbackMs: number) =>
+  spec(
+    Schema.Unknown.check(
+      Schema.makeFilter((input: unknown) => {
+        const ms = readDuration(input)
+        return input === "unlimited" || (ms >= 10 && ms <= leaseMsMax)
+      })
+    ),
+    'a duration from 10 milliseconds to 365 days (a number of milliseconds, "5 minutes", a Duration), or "unlimited"',
+    fallbackMs as unknown
+  )
+
+const patienceMs = (given: unknown): number => (given === "unlimited" ? Infinity : readDuration(given))
+
+const isPath = Schema.NonEmptyString.check(Schema.makeFilter((path: string) => !path.includes("\0")))
+
 /** Every option: what it accepts, the words for that, and its default. */
 export const optionSpecs = {
-  path: spec(Schema.NonEmptyString.check(Schema.makeFilter((path: string) => !path.includes("\0"))), "a path as a string, not empty", undefined),
+  path: spec(isPath, "a path as a string, not empty", undefined),
   durability: oneOf(["sync", "buffered"], "sync"),
   readOnly: spec(Schema.Boolean, "true or false", false),
+  salvage: spec(Schema.Boolean, "true or false", false),
   memtableBytes: integer(64 * kib, gib, 16 * mib),
   writeBufferCount: integer(2, 16, 3),
   cacheBytes: integer(0, 64 * gib, 64 * mib),
@@ -197,6 +261,7 @@ export const optionSpecs = {
   valueBytesMax: integer(kib, gib, 64 * mib),
   batchBytesMax: integer(64 * kib, gib, 256 * mib),
   walSegmentBytes: integer(64 * kib, gib, 64 * mib),
+  reserveBytes: integer(0, gib, 4 * mib),
   compactionWorkers: integer(0, 16, 1),
   level0CompactTrigger: integer(1, 1000, 4),
   level0SlowTrigger: integer(1, 1000, 8),
@@ -206,14 +271,24 @@ export const optionSpecs = {
   maxTransactions: integer(1, 1_000_000, 10_000),
   retention: spec(Schema.Unknown, 'an object such as { history: "1 day" }', undefined as unknown),
   validationBytes: integer(mib, gib, 64 * mib),
+  memoryBytes: integer(mib, 1024 * gib, undefined),
+  maxPendingWrites: integer(1, 10_000_000, 100_000),
+  waitTimeout: patience(60_000),
+  watchdog: patience(10_000),
   snapshotLease: spec(
     Schema.Unknown.check(isLease),
     'a duration from 1 millisecond to 365 days (a number of milliseconds, "5 minutes", a Duration)',
     600_000 as unknown
-  )
+  ),
+  retry: spec(Schema.Unknown, "an object such as { attempts: 5 }", undefined as unknown),
+  breaker: spec(Schema.Unknown, "an object such as { failureThreshold: 3 }", undefined as unknown),
+  scrub: spec(Schema.Unknown, 'an object such as { every: "7 days" }', undefined as unknown),
+  checkpoints: spec(isPath, "a path as a string, not empty", undefined)
 } satisfies { readonly [K in keyof Options]-?: Spec<unknown> | Spec<Exclude<Options[K], undefined>> }
 
 const optionNames = Object.keys(optionSpecs)
+
+type SizeOption = { readonly [K in keyof ResolvedOptions]: ResolvedOptions[K] extends number ? K : never }[keyof ResolvedOptions]
 
 /** Checks options and fills in defaults. All problems are reported at once. An option that is `undefined` counts as absent. */
 export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, InvalidOptions> => {
@@ -241,13 +316,21 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
   if (given["path"] === undefined) problems.push("path is missing: name the directory of the database")
   const at = optionSpecs
   const cacheBytes = read("cacheBytes", at.cacheBytes, at.cacheBytes.default!)
-  const valueBytesMax = read("valueBytesMax", at.valueBytesMax, at.valueBytesMax.default!)
+  const memoryBytes = read("memoryBytes", at.memoryBytes, Infinity)
+  // Of a budget a batch takes a quarter, unless it is said.
+  const batchShare = Math.floor(memoryBytes / 4)
+  const valueBytesMax = read("valueBytesMax", at.valueBytesMax, Math.min(at.valueBytesMax.default!, batchShare))
   const kept = readRetention(given["retention"])
   problems.push(...kept.problems)
+  const retry = readRetry(given["retry"])
+  const breaker = readBreaker(given["breaker"])
+  const scrub = readScrub(given["scrub"])
+  problems.push(...retry.problems, ...breaker.problems, ...scrub.problems)
   const resolved: ResolvedOptions = {
     path: read("path", at.path, ""),
     durability: read("durability", at.durability, at.durability.default!),
-    readOnly: read("readOnly", at.readOnly, at.readOnly.default!),
+    readOnly: read("readOnly", at.readOnly, read("salvage", at.salvage, at.salvage.default!)),
+    salvage: given["salvage"] === true,
     memtableBytes: read("memtableBytes", at.memtableBytes, at.memtableBytes.default!),
     writeBufferCount: read("writeBufferCount", at.writeBufferCount, at.writeBufferCount.default!),
     cacheBytes,
@@ -258,8 +341,9 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
     compression: read("compression", at.compression, at.compression.default!),
     valueThresholdBytes: read("valueThresholdBytes", at.valueThresholdBytes, at.valueThresholdBytes.default!),
     valueBytesMax,
-    batchBytesMax: read("batchBytesMax", at.batchBytesMax, Math.max(at.batchBytesMax.default!, valueBytesMax)),
+    batchBytesMax: read("batchBytesMax", at.batchBytesMax, Math.max(Math.min(at.batchBytesMax.default!, batchShare), valueBytesMax)),
     walSegmentBytes: read("walSegmentBytes", at.walSegmentBytes, at.walSegmentBytes.default!),
+    reserveBytes: read("reserveBytes", at.reserveBytes, at.reserveBytes.default!),
     compactionWorkers: read("compactionWorkers", at.compactionWorkers, at.compactionWorkers.default!),
     level0CompactTrigger: read("level0CompactTrigger", at.level0CompactTrigger, at.level0CompactTrigger.default!),
     level0SlowTrigger: read("level0SlowTrigger", at.level0SlowTrigger, at.level0SlowTrigger.default!),
@@ -269,16 +353,33 @@ export const resolveOptions = (input: unknown): Result.Result<ResolvedOptions, I
     maxTransactions: read("maxTransactions", at.maxTransactions, at.maxTransactions.default!),
     retention: kept.retention,
     validationBytes: read("validationBytes", at.validationBytes, at.validationBytes.default!),
-    snapshotLeaseMs: readDuration(read("snapshotLease", at.snapshotLease, at.snapshotLease.default))
+    memoryBytes,
+    maxPendingWrites: read("maxPendingWrites", at.maxPendingWrites, at.maxPendingWrites.default!),
+    waitTimeoutMs: patienceMs(read("waitTimeout", at.waitTimeout, at.waitTimeout.default)),
+    watchdogMs: patienceMs(read("watchdog", at.watchdog, at.watchdog.default)),
+    snapshotLeaseMs: readDuration(read("snapshotLease", at.snapshotLease, at.snapshotLease.default)),
+    retry: retry.settings,
+    breaker: breaker.settings,
+    scrub: scrub.settings,
+    checkpoints: read<string | undefined>("checkpoints", at.checkpoints, undefined)
   }
-  const atMost = (small: keyof ResolvedOptions, large: keyof ResolvedOptions): void => {
+  const atMost = (small: SizeOption, large: SizeOption): void => {
     // A default that stands in for a refused option says nothing about what the caller meant.
     if (!refused.has(small) && !refused.has(large) && resolved[small] > resolved[large])
       problems.push(`${small} (${resolved[small]}) must not be above ${large} (${resolved[large]})`)
   }
+  if (given["salvage"] === true && given["readOnly"] === false)
+    problems.push("salvage opens for reading only: leave out readOnly: false, or repair the database to write to it")
   atMost("valueCacheBytes", "cacheBytes")
   atMost("valueBytesMax", "batchBytesMax")
   atMost("level0CompactTrigger", "level0SlowTrigger")
   atMost("level0SlowTrigger", "level0StopTrigger")
+  const { memtableBytes, writeBufferCount } = resolved
+  if (!refused.has("batchBytesMax") && resolved.batchBytesMax > memoryBytes / 2)
+    problems.push(`batchBytesMax (${resolved.batchBytesMax}) must not be above half of memoryBytes (${memoryBytes})`)
+  if (!refused.has("memtableBytes") && !refused.has("writeBufferCount") && memoryBytes < 2 * memtableBytes * writeBufferCount)
+    problems.push(
+      `memoryBytes (${memoryBytes}) must be at least twice memtableBytes × writeBufferCount (${2 * memtableBytes * writeBufferCount}): what memtables take with their indexes, and everything else`
+    )
   return problems.length === 0 ? Result.succeed(resolved) : Result.fail(new InvalidOptions({ problems }))
 }

@@ -178,6 +178,10 @@ export class FragmentedTombstones {
     return FragmentedTombstones.from(all)
   }
 
+  get sizeBytes(): number {
+    return this.#keyspaces.byteLength + this.#edges.byteLength + this.#arena.byteLength + this.#sequenceAt.byteLength + this.#sequences.byteLength
+  }
+
   /**
    * The highest sequence ≤ `snapshot` of a tombstone over the key, or 0. A version of the key is deleted for that snapshot iff its own sequence is
    * strictly below the answer.

@@ -189,7 +189,7 @@ export class TableReader {
 
   /** Memory held by what is kept of the table. */
   get sizeBytes(): number {
-    return this.fences.sizeBytes + (this.filter === undefined ? 0 : this.filter.sizeBytes)
+    return this.fences.sizeBytes + (this.filter === undefined ? 0 : this.filter.sizeBytes) + this.tombstones.sizeBytes
   }
 
   /** The highest sequence ≤ `snapshot` of a range tombstone of this table over the key, or 0. */

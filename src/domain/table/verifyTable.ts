@@ -4,14 +4,19 @@ import { compareInternal } from "../keys/compareInternal.ts"
 import { compareRanges } from "../keys/compareBytes.ts"
 import { keyHash } from "../keys/keyHash.ts"
 import { keyspaceSeed } from "../keys/keyspaceSeed.ts"
-import { Kind } from "../keys/kinds.ts"
+import { defaultKeyspace, Kind, systemKeyspace } from "../keys/kinds.ts"
 import type { Crc32 } from "../seams.ts"
 import type { StepMachine } from "../steps.ts"
 import { checkLeaf } from "./checkLeaf.ts"
 import { LeafFlag, leafHeaderBytes, leafTag } from "./leaf.ts"
 import { decodeTableFooter, decodeTableHeader, tableFooterBytes, tableHeaderBytes } from "./tableFormat.ts"
+import { MalformedBytes } from "../bytes/varint.ts"
+import type { PointerCheck } from "../values/PointerCheck.ts"
+import { decodeValuePointer, type ValuePointer } from "../values/ValuePointer.ts"
 import { TableCursor } from "./TableCursor.ts"
+import { problemWithMeta, type TableExpectation } from "./TableExpectation.ts"
 import type { TableReader } from "./TableReader.ts"
+import { TableTally } from "./TableTally.ts"
 
 export interface TableVerification {
   readonly entryCount: number
@@ -21,11 +26,21 @@ export interface TableVerification {
 
 const readBytes = 256 * 1024
 
+/** What a table is held against besides itself. */
+export interface VerifyAgainst {
+  /** What the manifest says of it. */
+  readonly expected?: TableExpectation | undefined
+  /** Follows its pointers. */
+  readonly pointers?: PointerCheck | undefined
+}
+
 /**
- * Reads every byte of an open table and checks that all of it agrees: header and footer, sums, layout and order of the leaves, fences, filter, hash tags, counts, bounds. (Its
- * opening has verified the blocks above the leaves.) Throws `Damage` that names the block. Pauses between reads.
+ * Reads every byte of an open table and checks that all of it agrees: header and footer, sums, layout and order of the leaves, fences, filter, hash tags, counts, bounds, sequences,
+ * references; and, where they are given, the manifest's record of it and the value files it points into. (Its opening has verified the blocks above the leaves.) Throws `Damage` that
+ * names the block. Pauses between reads.
  */
-export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<TableVerification> {
+export function* verifyTable(crc32: Crc32, table: TableReader, against: VerifyAgainst = {}): StepMachine<TableVerification> {
+  const { expected, pointers } = against
   const { path, fileId, fileBytes, properties, fences } = table
   const read = function* (offset: number, length: number): StepMachine<Uint8Array> {
     return (yield { step: "read", kind: "table", fileId, offset, length })!
@@ -56,9 +71,8 @@ export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<Tabl
   let leaf = -1
   let indexInLeaf = 0
   let block: Uint8Array = chunk
+  const tally = new TableTally()
   let entryCount = 0
-  let keyCount = 0
-  let deleteCount = 0
   let lastKeyspace = -1
   let lastKey = new Uint8Array(0)
   let lastSequence = 0
@@ -109,24 +123,48 @@ export function* verifyTable(crc32: Crc32, table: TableReader): StepMachine<Tabl
       throw wrong("entries out of order")
     }
     if (!sameKey) {
-      keyCount++
       hash = keyHash(keyspaceSeed(properties.hashSeed, cursor.keyspace), cursor.keyBytes, 0, cursor.keyEnd)
       if (!table.mayContain(hash)) throw wrong("a key that the filter denies")
       lastKey = cursor.keyBytes.slice(0, cursor.keyEnd)
       lastKeyspace = cursor.keyspace
     }
     if ((block[0]! & LeafFlag.tagged) !== 0 && block[leafHeaderBytes + indexInLeaf] !== leafTag(hash)) throw wrong("a hash tag that is not its key's")
-    lastSequence = cursor.sequence
+    const { expiresAt, isPointer, keyspace, kind, sequence } = cursor
+    if (kind !== Kind.put && kind !== Kind.delete && kind !== Kind.expire) throw wrong(`an entry of kind ${kind}`)
+    if (isPointer && kind !== Kind.put) throw wrong("a pointer that is not the value of a put")
+    if (sequence === 0 && expected !== undefined) {
+      if (expiresAt !== 0) throw wrong("an entry that expires, without its sequence")
+      if (isHistoryWhole(expected, keyspace)) throw wrong("an entry without its sequence, where history is whole")
+    }
+    const pointer = isPointer ? pointerOf(cursor, wrong) : undefined
+    tally.add(cursor, lastKey, !sameKey, pointer)
+    if (pointer !== undefined && pointers !== undefined) {
+      pointers.add(pointer, keyspace, lastKey, sequence, expiresAt, fences.offset(leaf))
+      if (pointers.isFull) yield* pointers.follow()
+    }
+    lastSequence = sequence
     entryCount++
     indexInLeaf++
-    if (cursor.kind === Kind.delete || cursor.kind === Kind.expire) deleteCount++
   }
-  let rangeTombstoneCount = 0
-  for (const fragment of table.tombstones.fragments()) rangeTombstoneCount += fragment.sequences.length
-  const counted = { entryCount, keyCount, deleteCount, rangeTombstoneCount, leafCount: table.leafCount }
-  for (const [name, count] of Object.entries(counted) as ReadonlyArray<[keyof typeof counted, number]>) {
-    if (properties[name] !== count)
-      throw new Damage(path, footer.root.offset, "Unexpected", `${name} is ${count}, the properties say ${properties[name]}`)
-  }
-  return { entryCount, leafCount: table.leafCount, rangeTombstoneCount }
+  if (pointers !== undefined) yield* pointers.follow()
+  for (const fragment of table.tombstones.fragments()) tally.addFragment(fragment)
+  const problem =
+    tally.problemWith(properties, table.leafCount) ??
+    (table.filter === undefined && properties.filterBitsPerKey > 0 && tally.keyCount > 0 ? "the filter is missing" : undefined) ??
+    (expected === undefined ? undefined : problemWithMeta(expected, table, footer.root))
+  if (problem !== undefined) throw new Damage(path, footer.root.offset, "Unexpected", problem)
+  return { entryCount, leafCount: table.leafCount, rangeTombstoneCount: tally.rangeTombstoneCount }
 }
+
+const pointerOf = (cursor: TableCursor, wrong: (detail: string) => Damage): ValuePointer => {
+  try {
+    return decodeValuePointer(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
+  } catch (cause) {
+    if (cause instanceof MalformedBytes) throw wrong(cause.message)
+    throw cause
+  }
+}
+
+/** Sequences are given up only below what history still needs, and the edit that does so says it. A keyspace that nobody can name any more needs no note. */
+const isHistoryWhole = ({ state }: TableExpectation, keyspace: number): boolean =>
+  (keyspace === systemKeyspace || keyspace === defaultKeyspace) && !state.historyFrom.has(keyspace)

@@ -82,6 +82,11 @@ export class WriteSet {
     return this.writes.length
   }
 
+  /** Whether there is nothing but deletes. Looks through them all. */
+  get onlyTakesAway(): boolean {
+    return this.writes.every(({ kind }) => kind === WriteKind.delete || kind === WriteKind.deleteRange)
+  }
+
   /** Throws `TransactionTooLarge`, adding nothing. */
   add(write: PendingWrite): void {
     const bytes = this.bytes + sizeOf(write)

@@ -1,3 +1,16 @@
+import { hash } from "node:crypto"
+
+/** Of chunks that nobody owns any more, and of lists that are shared: neither is ever written again. */
+const chunkDigests = new WeakMap<Uint8Array, string>()
+const listDigests = new WeakMap<ReadonlyArray<Uint8Array | undefined>, { readonly lengthBytes: number; readonly digest: string }>()
+
+/** The same for the same bytes, however many zeros follow them: those may be there or not. */
+const digestOf = (chunk: Uint8Array): string => {
+  let end = chunk.length
+  while (end > 0 && chunk[end - 1] === 0) end--
+  return end === 0 ? "" : hash("sha1", chunk.subarray(0, end), "base64")
+}
+
 /**
  * The content of a file in memory: a list of chunks, so that growing copies at most one chunk and a hole costs nothing.
  *
@@ -81,6 +94,28 @@ export class ChunkedBytes {
     const bytes = new Uint8Array(this.#lengthBytes)
     this.read(bytes, 0)
     return bytes
+  }
+
+  /** Identifies the content: equal for equal bytes. What is shared with forks is digested once for all of them. */
+  digest(): string {
+    const known = this.#ownsList ? undefined : listDigests.get(this.#chunks)
+    if (known !== undefined && known.lengthBytes === this.#lengthBytes) return known.digest
+    let text = `${this.#lengthBytes}`
+    // Chunks that are not there and chunks of zeros read alike.
+    for (const [index, chunk] of this.#chunks.entries()) {
+      const digest = chunk === undefined ? "" : this.#chunkDigest(index, chunk)
+      if (digest !== "") text += `,${index}:${digest}`
+    }
+    const digest = hash("sha1", text, "base64")
+    if (!this.#ownsList) listDigests.set(this.#chunks, { lengthBytes: this.#lengthBytes, digest })
+    return digest
+  }
+
+  #chunkDigest(index: number, chunk: Uint8Array): string {
+    if (this.#owned.has(index)) return digestOf(chunk)
+    let digest = chunkDigests.get(chunk)
+    if (digest === undefined) chunkDigests.set(chunk, (digest = digestOf(chunk)))
+    return digest
   }
 
   #ownList(): void {

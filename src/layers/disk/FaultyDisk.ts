@@ -1,35 +1,30 @@
 /**
- * Any disk, made to fail by rules: the nth matching operation fails with a code, reads short, reads a flipped bit, or lies that it was done. Each rule
+ * Any disk, made to fail by rules (`FaultRule.ts`): operations fail with a code, do a part, go astray, lie that they were done, or take their time. Each rule
  * counts its matches and its strikes, so that a test can see that what it prepared did happen.
  */
 import type { FileHandle, OpenMode, SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { IoFailure } from "../../domain/failures.ts"
-import type { DiskOperationKind } from "./SimulatedDisk.ts"
+import {
+  type BitPlace,
+  CountedRule,
+  type Delay,
+  type Fault,
+  type FaultOperation,
+  type FaultRule,
+  type Misdirection,
+  type Strike
+} from "./FaultRule.ts"
+import { drawInt } from "./Prng.ts"
+import { ReplacedBytes } from "./ReplacedBytes.ts"
 
-export type Fault =
-  /** Throws `IoFailure` with this code; of a write the first `afterBytes` are done first. A failed datasync of a simulated file loses what it covered. */
-  | { readonly code: string; readonly afterBytes?: number }
-  /** A read returns at most this many bytes, as if the file ended there. */
-  | { readonly shortRead: number }
-  /** A read that covers byte `offset` of the file sees bit `bit` of it flipped; the file is left as it is. */
-  | { readonly bitFlip: { readonly offset: number; readonly bit: number } }
-  /** The operation reports success and does nothing: a lost write, or, for "datasync" and "syncDirectory", a sync that was never done. */
-  | { readonly lieOnWrite: true }
+export type { Fault, FaultOperation, FaultRule, Strike } from "./FaultRule.ts"
 
-export interface FaultRule {
-  /** All given parts must match; `lieOnWrite` without an operation means "writev", `shortRead` and `bitFlip` strike reads alone. */
-  readonly match: { readonly operation?: DiskOperationKind; readonly path?: RegExp }
-  /** The first match that is struck, counted from 1 (the default). */
-  readonly nth?: number
-  /** How many matches are struck from there on: by default 1 where `nth` is given, otherwise all. */
-  readonly times?: number
-  readonly fault: Fault
-}
-
-interface Counted {
-  readonly rule: FaultRule
-  matches: number
-  strikes: number
+/** What strikes one call: at most one fault, and any number of delays. */
+export interface Struck {
+  readonly fault: Exclude<Fault, Delay> | undefined
+  /** How much later the call takes effect, and how much later than that it answers. */
+  readonly beforeMs: number
+  readonly afterMs: number
 }
 
 /** A handle that has a say in what a failed sync means (`SimulatedFileHandle`). */
@@ -42,20 +37,26 @@ const losesOnFailedSync = (handle: FileHandle): handle is FileHandle & LosesOnFa
 
 export class FaultyDisk implements SyncDisk {
   readonly inner: SyncDisk
-  #rules: Array<Counted> = []
+  /** Told of every strike, in order. */
+  onStrike: ((strike: Strike) => void) | undefined
+  #rules: Array<CountedRule> = []
+  #replaced: ReplacedBytes | undefined
 
-  constructor(inner: SyncDisk, rules: ReadonlyArray<FaultRule> = []) {
+  constructor(inner: SyncDisk, rules: ReadonlyArray<FaultRule> = [], onStrike?: (strike: Strike) => void) {
     this.inner = inner
+    this.onStrike = onStrike
     for (const rule of rules) this.add(rule)
   }
 
   add(rule: FaultRule): void {
-    this.#rules.push({ rule, matches: 0, strikes: 0 })
+    this.#rules.push(new CountedRule(rule))
+    if ("staleRead" in rule.fault) this.#replaced ??= new ReplacedBytes()
   }
 
   /** The disk works again; counts are forgotten. */
   clear(): void {
     this.#rules = []
+    this.#replaced = undefined
   }
 
   /** How often `rule` has struck. */
@@ -63,27 +64,38 @@ export class FaultyDisk implements SyncDisk {
     return this.#rules.find((counted) => counted.rule === rule)?.strikes ?? 0
   }
 
-  /** Counts the operation against every rule and returns the fault of the first that strikes. */
-  strike(kind: DiskOperationKind, path: string, position = 0, bytes = 0): Fault | undefined {
-    let struck: Fault | undefined
+  /** Counts the call against every rule; the fault is that of the first that strikes, delays add up. */
+  consult(operation: FaultOperation, path: string, position = 0, bytes = 0): Struck {
+    let fault: Struck["fault"]
+    let beforeMs = 0
+    let afterMs = 0
+    const call = { operation, path, position, bytes }
     for (const counted of this.#rules) {
-      if (!matches(counted.rule, kind, path, position, bytes)) continue
-      counted.matches++
-      const first = counted.rule.nth ?? 1
-      const times = counted.rule.times ?? (counted.rule.nth === undefined ? Infinity : 1)
-      if (struck !== undefined || counted.matches < first || counted.matches >= first + times) continue
-      counted.strikes++
-      struck = counted.rule.fault
+      const { rule } = counted
+      if (!counted.admits(call)) continue
+      if ("delayMs" in rule.fault) {
+        if (rule.fault.answer === "late") afterMs += rule.fault.delayMs
+        else beforeMs += rule.fault.delayMs
+      } else {
+        if (fault !== undefined) continue
+        fault = rule.fault
+      }
+      counted.struck()
+      this.onStrike?.({ rule, call })
     }
-    return struck
+    return { fault, beforeMs, afterMs }
   }
 
-  /** Throws if a rule says so; otherwise whether the operation is to be done. */
-  admit(kind: DiskOperationKind, path: string): boolean {
-    const fault = this.strike(kind, path)
+  /** Throws if the fault says so; otherwise whether the operation is to be done. */
+  decide({ fault }: Struck, operation: FaultOperation, path: string): boolean {
     if (fault === undefined) return true
-    if ("code" in fault) throw new IoFailure(kind, path, fault.code)
+    if ("code" in fault) throw new IoFailure(operation, path, fault.code)
     return !("lieOnWrite" in fault)
+  }
+
+  /** `consult` and `decide` at once, for calls that do not wait. */
+  admit(operation: FaultOperation, path: string): boolean {
+    return this.decide(this.consult(operation, path), operation, path)
   }
 
   open(path: string, mode: OpenMode): FaultyFileHandle {
@@ -106,28 +118,54 @@ export class FaultyDisk implements SyncDisk {
   }
 
   rename(from: string, to: string): void {
-    if (this.admit("rename", from)) this.inner.rename(from, to)
+    if (!this.admit("rename", from)) return
+    const renamed = this.renaming(from, to)
+    this.inner.rename(from, to)
+    renamed()
+  }
+
+  /** Before a rename; what it returns is called when it is done. */
+  renaming(from: string, to: string): () => void {
+    const replaced = this.#replaced === undefined ? undefined : contentOf(this.inner, to)
+    return () => {
+      this.#replaced?.forget(from)
+      if (replaced !== undefined) this.#replaced?.note(to, 0, Number.MAX_SAFE_INTEGER, replaced)
+    }
   }
 
   remove(path: string): void {
-    if (this.admit("remove", path)) this.inner.remove(path)
+    if (!this.admit("remove", path)) return
+    this.inner.remove(path)
+    this.removed(path)
+  }
+
+  /** After a remove. */
+  removed(path: string): void {
+    this.#replaced?.forget(path)
   }
 
   link(from: string, to: string): void {
     if (this.admit("link", from)) this.inner.link(from, to)
   }
 
+  freeBytes(path: string): number | undefined {
+    return this.inner.freeBytes?.(path)
+  }
+
   syncDirectory(path: string): void {
     if (this.admit("syncDirectory", path)) this.inner.syncDirectory(path)
   }
-}
 
-const matches = ({ match, fault }: FaultRule, kind: DiskOperationKind, path: string, position: number, bytes: number): boolean => {
-  if (match.path !== undefined && match.path.exec(path) === null) return false
-  if ("shortRead" in fault) return kind === "readAt"
-  if ("bitFlip" in fault) return kind === "readAt" && fault.bitFlip.offset >= position && fault.bitFlip.offset < position + bytes
-  if (match.operation !== undefined) return match.operation === kind
-  return !("lieOnWrite" in fault) || kind === "writev"
+  /** Before a write of `buffers`: remembers what it replaces, where a rule wants that. */
+  replacing(handle: FileHandle, buffers: ReadonlyArray<Uint8Array>, position: number): void {
+    if (this.#replaced === undefined) return
+    const length = lengthOf(buffers)
+    if (length > 0) this.#replaced.note(handle.path, position, length, bytesAt(handle, position, length))
+  }
+
+  restore(path: string, into: Uint8Array, position: number, count: number): void {
+    this.#replaced?.restore(path, into, position, count)
+  }
 }
 
 /** What a read is to do: fill `into`, then give the count to `finish`, which returns the one the caller sees. */
@@ -136,13 +174,16 @@ export interface PlannedRead {
   readonly finish: (count: number) => number
 }
 
-/** What a write is to do: write `buffers`, then fail with `failure` if there is one. */
+/** What a write is to do: write `buffers` at `position`, then fail with `failure` if there is one. */
 export interface PlannedWrite {
   readonly buffers: ReadonlyArray<Uint8Array>
+  readonly position: number
   readonly failure: IoFailure | undefined
 }
 
-/** A file of a `FaultyDisk`. The `plan*` methods consult the rules, for callers that do the work on `inner` in their own way. */
+const asItIs = (count: number): number => count
+
+/** A file of a `FaultyDisk`. The `plan*` methods say what is to be done, for callers that do the work on `inner` in their own way. */
 export class FaultyFileHandle implements FileHandle {
   readonly path: string
   readonly inner: FileHandle
@@ -154,52 +195,83 @@ export class FaultyFileHandle implements FileHandle {
     this.#disk = disk
   }
 
-  planRead(into: Uint8Array, position: number): PlannedRead {
-    const fault = this.#disk.strike("readAt", this.path, position, into.length)
-    if (fault === undefined || "lieOnWrite" in fault) return { into, finish: (count) => count }
-    if ("code" in fault) throw new IoFailure("readAt", this.path, fault.code)
-    if ("shortRead" in fault) return { into: into.subarray(0, fault.shortRead), finish: (count) => count }
-    const { offset, bit } = fault.bitFlip
+  planRead({ fault }: Struck, operation: "readAt" | "read", into: Uint8Array, position: number): PlannedRead {
+    if (fault === undefined) return { into, finish: asItIs }
+    if ("code" in fault) throw new IoFailure(operation, this.path, fault.code)
+    if ("shortRead" in fault) return { into: into.subarray(0, fault.shortRead), finish: asItIs }
+    if ("misdirected" in fault) return { into, finish: () => this.#readElsewhere(fault.misdirected, into, position) }
+    if ("staleRead" in fault) {
+      return {
+        into,
+        finish: (count) => {
+          this.#disk.restore(this.path, into, position, count)
+          return count
+        }
+      }
+    }
+    if (!("bitFlip" in fault)) return { into, finish: asItIs }
     return {
       into,
       finish: (count) => {
-        const at = offset - position
-        if (at < count) into[at]! ^= 1 << bit
+        flip(into.subarray(0, count), position, fault.bitFlip)
         return count
       }
     }
   }
 
-  planWrite(buffers: ReadonlyArray<Uint8Array>, position: number): PlannedWrite {
-    const fault = this.#disk.strike("writev", this.path, position, 0)
-    if (fault === undefined) return { buffers, failure: undefined }
-    if (!("code" in fault)) return { buffers: [], failure: undefined }
-    return { buffers: firstBytes(buffers, fault.afterBytes ?? 0), failure: new IoFailure("writev", this.path, fault.code) }
+  planWrite({ fault }: Struck, buffers: ReadonlyArray<Uint8Array>, position: number): PlannedWrite {
+    const plan = this.#planWrite(fault, buffers, position)
+    this.#disk.replacing(this.inner, plan.buffers, plan.position)
+    return plan
+  }
+
+  #planWrite(fault: Struck["fault"], buffers: ReadonlyArray<Uint8Array>, position: number): PlannedWrite {
+    if (fault === undefined) return { buffers, position, failure: undefined }
+    if ("code" in fault) {
+      const failure = new IoFailure("writev", this.path, fault.code)
+      return { buffers: firstBytes(buffers, fault.afterBytes ?? 0), position, failure }
+    }
+    if ("shortWrite" in fault) return { buffers: firstBytes(buffers, fault.shortWrite), position, failure: undefined }
+    if ("bitFlipOnWrite" in fault) {
+      const bytes = firstBytes(buffers, Infinity).map((part) => part.slice())
+      flipIn(bytes, position, fault.bitFlipOnWrite)
+      return { buffers: bytes, position, failure: undefined }
+    }
+    if ("misdirected" in fault) {
+      const { path, position: elsewhere } = this.#elsewhere(fault.misdirected, position)
+      if (path === this.path) return { buffers, position: elsewhere, failure: undefined }
+      this.#writeElsewhere(path, buffers, elsewhere)
+    }
+    return { buffers: [], position, failure: undefined }
   }
 
   /** Whether to do the datasync; throws if it is to fail. */
-  planDatasync(): boolean {
+  planDatasync(struck: Struck): boolean {
     try {
-      return this.#disk.admit("datasync", this.path)
+      return this.#disk.decide(struck, "datasync", this.path)
     } catch (cause) {
       if (losesOnFailedSync(this.inner)) this.inner.failDatasync()
       throw cause
     }
   }
 
+  consult(operation: "readAt" | "read" | "writev" | "datasync", position = 0, bytes = 0): Struck {
+    return this.#disk.consult(operation, this.path, position, bytes)
+  }
+
   readAt(into: Uint8Array, position: number): number {
-    const plan = this.planRead(into, position)
+    const plan = this.planRead(this.consult("readAt", position, into.length), "readAt", into, position)
     return plan.finish(this.inner.readAt(plan.into, position))
   }
 
   writev(buffers: ReadonlyArray<Uint8Array>, position: number): void {
-    const plan = this.planWrite(buffers, position)
-    this.inner.writev(plan.buffers, position)
+    const plan = this.planWrite(this.consult("writev", position, lengthOf(buffers)), buffers, position)
+    this.inner.writev(plan.buffers, plan.position)
     if (plan.failure !== undefined) throw plan.failure
   }
 
   datasync(): void {
-    if (this.planDatasync()) this.inner.datasync()
+    if (this.planDatasync(this.consult("datasync"))) this.inner.datasync()
   }
 
   sizeBytes(): number {
@@ -214,7 +286,35 @@ export class FaultyFileHandle implements FileHandle {
   close(): void {
     this.inner.close()
   }
+
+  #elsewhere({ byBytes = 0, path = this.path }: Misdirection, position: number): { readonly path: string; readonly position: number } {
+    return { path: typeof path === "string" ? path : path(this.path), position: Math.max(0, position + byBytes) }
+  }
+
+  #readElsewhere(misdirection: Misdirection, into: Uint8Array, position: number): number {
+    const { path, position: elsewhere } = this.#elsewhere(misdirection, position)
+    if (path === this.path) return this.inner.readAt(into, elsewhere)
+    const other = this.#disk.inner.open(path, "read")
+    try {
+      return other.readAt(into, elsewhere)
+    } finally {
+      other.close()
+    }
+  }
+
+  #writeElsewhere(path: string, buffers: ReadonlyArray<Uint8Array>, position: number): void {
+    if (this.#disk.inner.stat(path) === undefined) return
+    const other = this.#disk.inner.open(path, "write")
+    try {
+      this.#disk.replacing(other, buffers, position)
+      other.writev(buffers, position)
+    } finally {
+      other.close()
+    }
+  }
 }
+
+export const lengthOf = (buffers: ReadonlyArray<Uint8Array>): number => buffers.reduce((sum, buffer) => sum + buffer.length, 0)
 
 const firstBytes = (buffers: ReadonlyArray<Uint8Array>, count: number): ReadonlyArray<Uint8Array> => {
   const kept: Array<Uint8Array> = []
@@ -226,4 +326,35 @@ const firstBytes = (buffers: ReadonlyArray<Uint8Array>, count: number): Readonly
     left -= part.length
   }
   return kept
+}
+
+/** Flips a bit of `bytes`, which begin at `position` of the file; nothing where the place lies beyond them. */
+const flip = (bytes: Uint8Array, position: number, place: BitPlace): void => flipIn([bytes], position, place)
+
+const flipIn = (buffers: ReadonlyArray<Uint8Array>, position: number, place: BitPlace): void => {
+  let at = "draw" in place ? drawInt(place.draw, lengthOf(buffers)) : place.offset - position
+  const bit = "draw" in place ? drawInt(place.draw, 8) : place.bit
+  for (const bytes of buffers) {
+    if (at < bytes.length) {
+      bytes[at]! ^= 1 << bit
+      return
+    }
+    at -= bytes.length
+  }
+}
+
+const bytesAt = (handle: FileHandle, position: number, length: number): Uint8Array => {
+  const bytes = new Uint8Array(length)
+  return bytes.subarray(0, handle.readAt(bytes, position))
+}
+
+const contentOf = (disk: SyncDisk, path: string): Uint8Array | undefined => {
+  const found = disk.stat(path)
+  if (found?.kind !== "file") return undefined
+  const handle = disk.open(path, "read")
+  try {
+    return bytesAt(handle, 0, found.sizeBytes)
+  } finally {
+    handle.close()
+  }
 }

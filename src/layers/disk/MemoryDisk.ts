@@ -6,10 +6,21 @@ import { type MemoryFile, MemoryTree } from "./MemoryTree.ts"
 const chunkBytes = 1 << 16
 
 export class MemoryDisk implements SyncDisk {
+  /** What all files together may take; may be changed at any time. A write that finds less writes what fits, and fails with ENOSPC. */
+  capacityBytes: number | undefined
   readonly #tree = new MemoryTree(chunkBytes)
 
+  constructor(options: { readonly capacityBytes?: number | undefined } = {}) {
+    this.capacityBytes = options.capacityBytes
+  }
+
+  freeBytes(): number | undefined {
+    return this.capacityBytes === undefined ? undefined : Math.max(0, this.capacityBytes - this.#tree.usedBytes())
+  }
+
   open(path: string, mode: OpenMode): FileHandle {
-    return new MemoryFileHandle(path, mode === "create" ? this.#tree.create(path).node : this.#tree.file("open", path), mode !== "read")
+    const file = mode === "create" ? this.#tree.create(path, this.capacityBytes).node : this.#tree.file("open", path)
+    return new MemoryFileHandle(path, file, mode !== "read", (position, bytes) => this.#tree.fitting(file, position, bytes, this.capacityBytes))
   }
 
   list(directory: string): ReadonlyArray<string> {
@@ -47,12 +58,14 @@ class MemoryFileHandle implements FileHandle {
   readonly path: string
   readonly #file: MemoryFile
   readonly #writable: boolean
+  readonly #fitting: (position: number, bytes: number) => number
   #closed = false
 
-  constructor(path: string, file: MemoryFile, writable: boolean) {
+  constructor(path: string, file: MemoryFile, writable: boolean, fitting: (position: number, bytes: number) => number) {
     this.path = path
     this.#file = file
     this.#writable = writable
+    this.#fitting = fitting
   }
 
   readAt(into: Uint8Array, position: number): number {
@@ -64,7 +77,9 @@ class MemoryFileHandle implements FileHandle {
     this.#demand("writev", true)
     let at = position
     for (const buffer of buffers) {
-      this.#file.content.write(buffer, at)
+      const fits = this.#fitting(at, buffer.length)
+      this.#file.content.write(fits === buffer.length ? buffer : buffer.subarray(0, fits), at)
+      if (fits < buffer.length) throw new IoFailure("writev", this.path, "ENOSPC")
       at += buffer.length
     }
   }

@@ -71,9 +71,11 @@ export class MemoryTree {
     return node
   }
 
-  create(path: string): MemoryEntry & { readonly node: MemoryFile } {
+  /** On a disk of `capacityBytes` a name, too, needs a byte of room. */
+  create(path: string, capacityBytes?: number): MemoryEntry & { readonly node: MemoryFile } {
     const { directory, name } = this.#place("open", path)
     if (directory.entries.has(name)) throw new IoFailure("open", path, "EEXIST")
+    if (capacityBytes !== undefined && this.usedBytes() >= capacityBytes) throw new IoFailure("open", path, "ENOSPC")
     const node: MemoryFile = { kind: "file", inode: this.#nextInode++, content: new ChunkedBytes(this.chunkBytes) }
     directory.entries.set(name, node)
     return { directory, name, node }
@@ -124,6 +126,31 @@ export class MemoryTree {
     if (directory.entries.has(name)) throw new IoFailure("link", to, "EEXIST")
     directory.entries.set(name, source.node)
     return { directory, name, node: source.node }
+  }
+
+  /** Lengths of all files that have a name, each counted once. */
+  usedBytes(): number {
+    const counted = new Set<number>()
+    let bytes = 0
+    const count = (directory: MemoryDirectory): void => {
+      for (const node of directory.entries.values()) {
+        if (node.kind === "directory") count(node)
+        else if (!counted.has(node.inode)) {
+          counted.add(node.inode)
+          bytes += node.content.lengthBytes
+        }
+      }
+    }
+    count(this.root)
+    return bytes
+  }
+
+  /** How many of `bytes` that are to be written at `position` of the file find room on a disk of `capacityBytes`. */
+  fitting(file: MemoryFile, position: number, bytes: number, capacityBytes: number | undefined): number {
+    const grows = position + bytes - file.content.lengthBytes
+    if (capacityBytes === undefined || grows <= 0) return bytes
+    const lacking = grows - Math.max(0, capacityBytes - this.usedBytes())
+    return Math.max(0, bytes - Math.max(0, lacking))
   }
 
   #existing(operation: string, path: string): MemoryEntry {

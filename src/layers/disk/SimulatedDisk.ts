@@ -3,12 +3,12 @@
  * the states a real one may be found in (`crashImage.ts`). It can also refuse operations, lie down at the n-th, and record a run, so that thousands of
  * crashes of one run are drawn without repeating it (`CrashReplayer.ts`). The same seed gives the same disk.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import type { FileHandle, OpenMode, SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { IoFailure } from "../../domain/failures.ts"
 import { crashImage, type CrashOptions } from "./crashImage.ts"
 import { type DurabilityEvent, DurableState } from "./DurableState.ts"
-import { type MemoryDirectory, type MemoryFile, MemoryTree } from "./MemoryTree.ts"
+import { type MemoryDirectory, type MemoryFile, type MemoryNode, MemoryTree } from "./MemoryTree.ts"
 import type { Prng } from "./Prng.ts"
 
 /** Small, so that thousands of states that differ in few bytes share the rest. */
@@ -61,6 +61,8 @@ export interface SimulatedDiskOptions {
   readonly onOperation?: OnOperation
   /** Keep every event with its bytes in `trace`. */
   readonly record?: boolean
+  /** What all files together may take. A write that finds less writes what fits, and fails with ENOSPC. */
+  readonly capacityBytes?: number | undefined
 }
 
 /** A recorded run: what was durable at its start and all that happened since, in order. */
@@ -72,6 +74,8 @@ export interface DiskTrace {
 
 export class SimulatedDisk implements SyncDisk {
   onOperation: OnOperation | undefined
+  /** May be changed at any time; a crash leaves a disk without this limit, unless `next` says otherwise. */
+  capacityBytes: number | undefined
   readonly trace: DiskTrace | undefined
   readonly #events: Array<DurabilityEvent> | undefined
   readonly #tree: MemoryTree
@@ -83,6 +87,7 @@ export class SimulatedDisk implements SyncDisk {
   /** An empty disk, or one on which everything in `tree` is durable; the tree then belongs to the disk. */
   constructor(options: SimulatedDiskOptions = {}, tree: MemoryTree = new MemoryTree(chunkBytes)) {
     this.onOperation = options.onOperation
+    this.capacityBytes = options.capacityBytes
     this.#tree = tree
     this.#durable = DurableState.of(tree)
     if (options.record === true) {
@@ -117,35 +122,40 @@ export class SimulatedDisk implements SyncDisk {
     this.#failDatasync = path
   }
 
-  /** Identifies the names and contents as they can be read now, in hexadecimal. Two disks with the same files have the same hash. */
+  /** Identifies the names and contents as they can be read now. Two disks with the same files have the same hash. Costs what changed since the last one of a disk that shares contents with this. */
   hash(): string {
-    const hash = createHash("sha1")
-    for (const [path, bytes] of this.files()) hash.update(`${path.length}:${path}:${bytes.length}:`).update(bytes)
-    return hash.digest("hex")
+    let text = ""
+    this.#walk((path, node) => (text += `${path.length}:${path}:${node.kind === "file" ? node.content.digest() : ""};`))
+    return hash("sha1", text, "base64")
   }
 
   /** Copies of all files by path, in order of their paths, and directories as empty ones whose path ends in "/". */
   files(): ReadonlyMap<string, Uint8Array> {
     const found = new Map<string, Uint8Array>()
+    this.#walk((path, node) => found.set(path, node.kind === "file" ? node.content.toBytes() : new Uint8Array(0)))
+    return found
+  }
+
+  /** Everything in the order of names, each directory (its path ends in "/") before what it holds. */
+  #walk(visit: (path: string, node: MemoryNode) => void): void {
     const walk = (directory: MemoryDirectory, prefix: string): void => {
       for (const name of [...directory.entries.keys()].sort()) {
         const node = directory.entries.get(name)!
         if (node.kind === "file") {
-          found.set(prefix + name, node.content.toBytes())
-        } else {
-          found.set(`${prefix}${name}/`, new Uint8Array(0))
-          walk(node, `${prefix}${name}/`)
+          visit(prefix + name, node)
+          continue
         }
+        visit(`${prefix}${name}/`, node)
+        walk(node, `${prefix}${name}/`)
       }
     }
     walk(this.#tree.root, "")
-    return found
   }
 
   open(path: string, mode: OpenMode): FileHandle {
     const file = this.#perform("open", path, 0, 0, mode === "create", () => {
       if (mode !== "create") return this.#tree.file("open", path)
-      const { directory, name, node } = this.#tree.create(path)
+      const { directory, name, node } = this.#tree.create(path, this.capacityBytes)
       this.#note({ kind: "create", inode: node.inode, directory: directory.inode, name })
       return node
     })
@@ -201,6 +211,10 @@ export class SimulatedDisk implements SyncDisk {
     })
   }
 
+  freeBytes(): number | undefined {
+    return this.capacityBytes === undefined ? undefined : Math.max(0, this.capacityBytes - this.#tree.usedBytes())
+  }
+
   syncDirectory(path: string): void {
     this.beginSyncDirectory(path)()
   }
@@ -219,6 +233,7 @@ export class SimulatedDisk implements SyncDisk {
     beginDatasync: (path, file) =>
       this.#beginSync("datasync", path, () => (covers, failed) => ({ kind: "datasync", inode: file.inode, covers, failed })),
     note: (event) => this.#note(event),
+    fitting: (file, position, bytes) => this.#tree.fitting(file, position, bytes, this.capacityBytes),
     failDatasync: (file) => this.#note({ kind: "datasync", inode: file.inode, covers: this.#durable.events, failed: true })
   }
 
@@ -307,6 +322,7 @@ interface DiskAccess {
   ) => A
   readonly beginDatasync: (path: string, file: MemoryFile) => () => void
   readonly note: (event: DurabilityEvent) => void
+  readonly fitting: (file: MemoryFile, position: number, bytes: number) => number
   readonly failDatasync: (file: MemoryFile) => void
 }
 
@@ -344,7 +360,11 @@ export class SimulatedFileHandle implements FileHandle {
       position,
       bytes.length,
       true,
-      () => write(bytes),
+      () => {
+        const fits = this.#disk.fitting(this.#file, position, bytes.length)
+        write(bytes.subarray(0, fits))
+        if (fits < bytes.length) throw new IoFailure("writev", this.path, "ENOSPC")
+      },
       (count) => write(bytes.subarray(0, count))
     )
   }

@@ -101,6 +101,10 @@ export class TracingDisk implements SyncDisk {
   syncDirectory(path: string): void {
     this.tracer.during("syncDirectory", path, 0, 0, () => this.inner.syncDirectory(path))
   }
+
+  freeBytes(path: string): number | undefined {
+    return this.inner.freeBytes?.(path)
+  }
 }
 
 export class TracingFileHandle implements FileHandle {

@@ -1,4 +1,5 @@
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
+import { IoFailure } from "../../domain/failures.ts"
 
 export const parentOf = (path: string): string => {
   const trimmed = path.replace(/[\\/]+$/, "")
@@ -17,4 +18,22 @@ export const makeDirectoryDurably = (disk: SyncDisk, path: string): void => {
   }
   disk.makeDirectory(path)
   for (const parent of parents.reverse()) disk.syncDirectory(parent)
+}
+
+/** A parent that may not be opened was not made by us. */
+const closedToUs = new Set(["EACCES", "EPERM", "ERR_ACCESS_DENIED"])
+
+/**
+ * Makes the name of a directory that is there durable, and those of its parents: whoever made it may have been stopped before that, or failed at it. Throws `IoFailure`, but not
+ * where a parent may not be read.
+ */
+export const syncNameOf = (disk: SyncDisk, path: string): void => {
+  for (let at = path, parent = parentOf(at); parent !== at; at = parent, parent = parentOf(at)) {
+    try {
+      disk.syncDirectory(parent)
+    } catch (cause) {
+      if (!(cause instanceof IoFailure) || !closedToUs.has(cause.code)) throw cause
+    }
+    if (parent === ".") return
+  }
 }

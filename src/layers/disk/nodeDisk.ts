@@ -5,6 +5,7 @@
  * time (signals, quotas, a nearly full disk), are continued here, so that no caller has to think of them.
  */
 import * as fs from "node:fs"
+import * as os from "node:os"
 import type { FileHandle, OpenMode, SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { IoFailure } from "../../domain/failures.ts"
 
@@ -26,12 +27,13 @@ export interface NodeFileSystem {
   readonly linkSync: (from: string, to: string) => void
   readonly mkdirSync: (path: string, options: { readonly recursive: true }) => unknown
   readonly open: (path: string, flags: string, done: (cause: Error | null, fd: number) => void) => void
-  readonly openSync: (path: string, flags: string) => number
+  readonly openSync: (path: string, flags: string | number) => number
   readonly read: (fd: number, into: Uint8Array, offset: number, length: number, position: number, done: Counted) => void
   readonly readSync: (fd: number, into: Uint8Array, offset: number, length: number, position: number) => number
   readonly readdirSync: (path: string) => Array<string>
   readonly renameSync: (from: string, to: string) => void
   readonly rmdirSync: (path: string) => void
+  readonly statfsSync?: (path: string) => { readonly bavail: number; readonly bsize: number }
   readonly statSync: (
     path: string,
     options: { readonly throwIfNoEntry: false }
@@ -49,9 +51,12 @@ export const vectorBuffersMax = 1024
 /** Most bytes asked of one system call: above 2^31 - 1 macOS refuses and Node's binding cannot count. */
 export const callBytesMax = 1 << 30
 
+/** Node has names for the errors that libuv knows; EDQUOT, for one, is "UNKNOWN" to it, or "Unknown system error -122". */
 const codeOf = (cause: unknown): string => {
-  if (cause instanceof Error && "code" in cause && typeof cause.code === "string") return cause.code
-  return "EUNKNOWN"
+  if (!(cause instanceof Error && "code" in cause && typeof cause.code === "string")) return "EUNKNOWN"
+  if (!("errno" in cause) || !/^unknown/i.test(cause.code)) return cause.code
+  const { errno } = cause
+  return Object.entries(os.constants.errno).find(([, number]) => -number === errno)?.[0] ?? "EUNKNOWN"
 }
 
 /** The `IoFailure` for whatever a `node:fs` call threw or handed to its callback. */
@@ -149,7 +154,7 @@ export class NodeFileHandle implements FileHandle {
         filled += count
       }
     } catch (cause) {
-      throw toIoFailure("readAt", this.path, cause)
+      throw toIoFailure("readAt", this.path, cause).at(position + filled)
     }
     return filled
   }
@@ -169,7 +174,7 @@ export class NodeFileHandle implements FileHandle {
         pending.advance(count)
       }
     } catch (cause) {
-      throw toIoFailure("writev", this.path, cause)
+      throw toIoFailure("writev", this.path, cause).at(pending.position)
     }
   }
 
@@ -216,7 +221,7 @@ export class NodeFileHandle implements FileHandle {
     let filled = 0
     const step = (): void => {
       this.#fs.read(this.fd, into, filled, Math.min(into.length - filled, callBytesMax), position + filled, (cause, count) => {
-        if (cause !== null) return this.#finish(done, toIoFailure("read", this.path, cause), filled)
+        if (cause !== null) return this.#finish(done, toIoFailure("read", this.path, cause).at(position + filled), filled)
         filled += count
         if (count === 0 || filled === into.length) return this.#finish(done, undefined, filled)
         step()
@@ -232,8 +237,8 @@ export class NodeFileHandle implements FileHandle {
     const step = (): void => {
       if (pending.done) return this.#finish(done, undefined, undefined)
       this.#fs.writev(this.fd, pending.next(), pending.position, (cause, count) => {
-        if (cause !== null) return this.#finish(done, toIoFailure("writev", this.path, cause), undefined)
-        if (count === 0) return this.#finish(done, noProgress(this.path), undefined)
+        if (cause !== null) return this.#finish(done, toIoFailure("writev", this.path, cause).at(pending.position), undefined)
+        if (count === 0) return this.#finish(done, noProgress(this.path).at(pending.position), undefined)
         pending.advance(count)
         step()
       })
@@ -273,26 +278,22 @@ export class NodeFileHandle implements FileHandle {
 
   #finish<A>(done: Done<A>, failure: IoFailure | undefined, value: A): void {
     this.#pooledCalls--
-    if (this.#closed && this.#pooledCalls === 0) {
-      try {
-        this.#release()
-      } catch {
-        // The caller of `close` has long been answered, and what mattered was said by `datasync`.
-      }
-    }
+    if (this.#closed && this.#pooledCalls === 0) this.#release()
     done(failure, value)
   }
 
   #release(): void {
     try {
       this.#fs.closeSync(this.fd)
-    } catch (cause) {
-      throw toIoFailure("close", this.path, cause)
+    } catch {
+      // The descriptor is gone all the same, and what mattered was said by `datasync`: an error here would only stop what is right.
     }
   }
 }
 
-const openFlags: Readonly<Record<OpenMode, string>> = { read: "r", create: "wx+", write: "r+" }
+/** What is no file, as a pipe, must not keep an open waiting for ever: it is opened, and found empty. Windows has neither. */
+const neverWaiting = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0)
+const openFlags: Readonly<Record<OpenMode, string | number>> = { read: neverWaiting, create: "wx+", write: "r+" }
 
 const attempt = <A>(operation: string, path: string, run: () => A): A => {
   try {
@@ -325,6 +326,15 @@ export const makeNodeDisk = (system: NodeFileSystem, platform: string): SyncDisk
       }
     }),
   link: (from, to) => attempt("link", from, () => system.linkSync(from, to)),
+  freeBytes: (path) => {
+    try {
+      const found = system.statfsSync?.(path)
+      return found === undefined ? undefined : found.bavail * found.bsize
+    } catch {
+      // A file system that does not tell.
+      return undefined
+    }
+  },
   syncDirectory: (path) =>
     attempt("syncDirectory", path, () => {
       if (platform === "win32") return

@@ -7,14 +7,18 @@ import {
   FutureMoment,
   HistoryDiverged,
   HistoryGone,
+  InvalidKey,
   InvalidKeyspaceName,
   InvalidRange,
+  KeyspaceDropped,
   KeyspaceNotFound,
-  TooManySnapshots
+  SnapshotExpired,
+  TooManySnapshots,
+  type WatchError
 } from "../../domain/errors.ts"
 import { type TransactionVisitor, visitTransactions } from "../../domain/wal/LoggedTransaction.ts"
 import { codecs } from "../codecs.ts"
-import { readError } from "../reading/makeReads.ts"
+import { listError } from "../reading/thrownErrors.ts"
 import { LogReader, type LogReaderParts } from "./LogReader.ts"
 
 /** Makes events of transactions; appends them to `out`. */
@@ -36,26 +40,35 @@ export interface Following<A> {
 export interface FollowParts extends LogReaderParts {
   /** All that are open: closed with the database. */
   readonly readers: Set<LogReader>
+  /** How many may be. */
+  readonly readersMax: number
 }
 
 /** A chunk is complete with so many events. */
 const chunkEvents = 256
 
-/** What the feed may throw, as its public error. Defects pass through. */
-export const changesError = (cause: unknown): ChangesError =>
+/** What following the log may throw, whatever is wanted of it. Defects pass through. */
+const followError = (cause: unknown): ChangesError & WatchError =>
   cause instanceof HistoryGone ||
   cause instanceof HistoryDiverged ||
   cause instanceof FutureMoment ||
-  cause instanceof CursorNotFound ||
   cause instanceof InvalidRange ||
-  cause instanceof KeyspaceNotFound ||
-  cause instanceof InvalidKeyspaceName ||
+  cause instanceof InvalidKey ||
   cause instanceof TooManySnapshots
     ? cause
-    : readError(cause)
+    : listError(cause)
 
-/** A reader that begins at `next`, in this very step. Throws. */
+/** What `changes` may throw, as its public error. */
+export const changesError = (cause: unknown): ChangesError =>
+  cause instanceof CursorNotFound || cause instanceof KeyspaceNotFound || cause instanceof InvalidKeyspaceName ? cause : followError(cause)
+
+/** What `watch` may throw. */
+export const watchError = (cause: unknown): WatchError =>
+  cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired ? cause : followError(cause)
+
+/** A reader that begins at `next`, in this very step. Throws, `TooManySnapshots` where `readersMax` are open. */
 export const openReader = (parts: FollowParts, next: number): LogReader => {
+  if (parts.readers.size >= parts.readersMax) throw new TooManySnapshots({ openMax: parts.readersMax })
   const reader = new LogReader(parts, next)
   try {
     reader.begin()
@@ -70,8 +83,9 @@ export const openReader = (parts: FollowParts, next: number): LogReader => {
 /**
  * The events of the log from where a reader stands, in chunks. It reads when it is asked for more, and holds at most one chunk: a slow consumer costs disk space, if anything,
  * and never memory or a writer's time. Waiting for the next commit is waiting for a signal. `open` runs when the stream is started; what it throws the first pull fails with.
+ * `errorOf` makes its error of what was thrown.
  */
-export const followLog = <A>(parts: FollowParts, open: () => Following<A>): Stream.Stream<A, ChangesError> =>
+export const followLog = <A, E>(parts: FollowParts, errorOf: (cause: unknown) => E, open: () => Following<A>): Stream.Stream<A, E> =>
   // Uninterruptible until the reader has its finalizer; the pulls it returns are not.
   Stream.scoped(
     Stream.fromPull(
@@ -81,14 +95,14 @@ export const followLog = <A>(parts: FollowParts, open: () => Following<A>): Stre
           try {
             following = open()
           } catch (cause) {
-            const error = changesError(cause)
+            const error = errorOf(cause)
             return Effect.succeed(Effect.fail(error))
           }
           const { check, decoder, reader, until } = following
           /** A group became visible, or something else is worth a look, since the reader looked last. */
           let moved = false
           let wake: (() => void) | undefined
-          let failure: ChangesError | undefined
+          let failure: E | undefined
           const stop = parts.log.onMoved(() => {
             moved = true
             wake?.()
@@ -109,7 +123,7 @@ export const followLog = <A>(parts: FollowParts, open: () => Following<A>): Stre
             return Effect.succeed(chunk)
           }
 
-          const pull: Effect.Effect<readonly [A, ...Array<A>], ChangesError | Cause.Done> = Effect.suspend(() => {
+          const pull: Effect.Effect<readonly [A, ...Array<A>], E | Cause.Done> = Effect.suspend(() => {
             if (failure !== undefined) return Effect.fail(failure)
             let whole = 0
             try {
@@ -127,11 +141,11 @@ export const followLog = <A>(parts: FollowParts, open: () => Following<A>): Stre
                   continue
                 }
                 if (whole > 0) return taken()
-                if (state === "needs") return Effect.andThen(Effect.mapError(reader.load, changesError), pull)
+                if (state === "needs") return Effect.andThen(Effect.mapError(reader.load, errorOf), pull)
                 return until === Infinity ? Effect.andThen(awaitMove, pull) : Cause.done()
               }
             } catch (cause) {
-              failure = changesError(cause)
+              failure = errorOf(cause)
               // What came before it is good, and is shown before the stream fails.
               decoder.out.length = whole
               return whole > 0 ? taken() : Effect.fail(failure)

@@ -5,12 +5,13 @@ import {
   CursorNotFound,
   type CursorError,
   DatabaseClosed,
+  DatabaseFailed,
   fromReadFailure,
   FutureMoment,
   HistoryDiverged,
   HistoryGone,
   InvalidOptions,
-  type ReadError
+  type ListError
 } from "../../domain/errors.ts"
 import { Damage } from "../../domain/failures.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
@@ -19,6 +20,8 @@ import { systemKeyspace } from "../../domain/keys/kinds.ts"
 import type { CursorInfo } from "../../services/Changes.ts"
 import type { DatabaseShape } from "../../services/Database.ts"
 import { readError } from "../reading/makeReads.ts"
+import { ownRows } from "../transactions/ownRows.ts"
+import { listError } from "../reading/thrownErrors.ts"
 import type { LogPositions } from "./LogPositions.ts"
 import type { FeedParts } from "./makeFeed.ts"
 import { systemRows } from "./systemRows.ts"
@@ -113,13 +116,16 @@ export const makeCursors = (parts: FeedParts, positions: LogPositions, onLess: (
 
   /** `sequenced` runs in the commit turn: memory says what the rows will say, even where the caller does not wait for the end. */
   const write = (key: Uint8Array, value: Uint8Array | undefined, sequenced: (sequence: number) => () => void): Effect.Effect<void, CursorError> =>
-    transactions
-      .write(systemKeyspace, [value === undefined ? { type: "delete", key } : { type: "put", key, value }], { durability: "sync" }, sequenced)
-      .pipe(
-        // There is none in the batch.
-        Effect.catchTag("AtomicOperationFailed", Effect.die),
-        Effect.asVoid
+    Effect.asVoid(
+      ownRows(
+        transactions.write(
+          systemKeyspace,
+          [value === undefined ? { type: "delete", key } : { type: "put", key, value }],
+          { durability: "sync" },
+          sequenced
+        )
       )
+    )
 
   /** One at a time for each name. Refusals are thrown by `change`. */
   const changing = <A>(
@@ -243,12 +249,12 @@ export const makeCursors = (parts: FeedParts, positions: LogPositions, onLess: (
     create,
     advance,
     drop,
-    list: Effect.suspend((): Effect.Effect<ReadonlyArray<CursorInfo>, ReadError> => {
+    list: Effect.suspend((): Effect.Effect<ReadonlyArray<CursorInfo>, ListError> => {
       try {
         checkOpen()
         return Effect.succeed([...all().values()].map(info).sort((a, b) => (a.name < b.name ? -1 : 1)))
       } catch (cause) {
-        return Effect.fail(readError(cause))
+        return Effect.fail(listError(cause))
       }
     }),
     find: (name) => {
@@ -280,7 +286,8 @@ const cursorError = (cause: unknown): CursorError => {
     cause instanceof HistoryDiverged ||
     cause instanceof FutureMoment ||
     cause instanceof InvalidOptions ||
-    cause instanceof DatabaseClosed
+    cause instanceof DatabaseClosed ||
+    cause instanceof DatabaseFailed
   )
     return cause
   return fromReadFailure(cause)

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Latch from "effect/Latch"
 import { InvalidRange, KeyspaceNotFound } from "../../domain/errors.ts"
@@ -13,14 +14,16 @@ import type { ChangesOptions } from "../../services/Changes.ts"
 import type { DatabaseShape, Keyspace } from "../../services/Database.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { EngineClock } from "../../services/EngineClock.ts"
+import type { HealthMonitor } from "../../services/HealthMonitor.ts"
 import type { Manifest } from "../../services/Manifest.ts"
 import type { TransactionManager } from "../../services/TransactionManager.ts"
 import type { Wal } from "../../services/Wal.ts"
+import { supervise } from "../jobs/supervise.ts"
 import { keyspaceNameBytes } from "../keyspaceNames.ts"
 import { openSegment } from "../recovery/scanLog.ts"
 import type { ReadParts, ReadTarget } from "../reading/makeReads.ts"
 import { ChangeDecoder } from "./ChangeDecoder.ts"
-import { followLog, type FollowParts, openReader } from "./followLog.ts"
+import { changesError, followLog, type FollowParts, openReader } from "./followLog.ts"
 import { KeyspaceNames } from "./KeyspaceNames.ts"
 import { LogPositions } from "./LogPositions.ts"
 import type { SegmentFile } from "./LogReader.ts"
@@ -35,6 +38,7 @@ export interface FeedParts {
   readonly options: ResolvedOptions
   readonly clock: EngineClock["Service"]
   readonly catalog: Catalog["Service"]
+  readonly health: HealthMonitor["Service"]
   readonly manifest: Manifest["Service"]
   readonly transactions: TransactionManager["Service"]
   readonly wal: Wal["Service"]
@@ -78,7 +82,7 @@ export const checkOptions = (given: unknown): { readonly wanted: ChangesOptions;
 }
 
 export const makeFeed = (parts: FeedParts): Feed => {
-  const { catalog, checkOpen, clock, directory, disk, manifest, wal } = parts
+  const { catalog, checkOpen, clock, directory, disk, health, manifest, wal } = parts
   const { log } = wal
   const positions = new LogPositions(wal, manifest)
   const names = new KeyspaceNames(catalog, () => systemRows(parts, droppedRowsFrom, droppedRowsTo))
@@ -89,12 +93,12 @@ export const makeFeed = (parts: FeedParts): Feed => {
     const file = openSegment(disk.sync, directory, state, meta)
     return { ...file, close: () => file.handle.close() }
   }
-  const follow: FollowParts = { disk, log, positions, openSegment: openNamed, readers: new Set() }
+  const follow: FollowParts = { disk, log, positions, openSegment: openNamed, readers: new Set(), readersMax: parts.options.maxTransactions }
   const someLess = Latch.makeUnsafe(true)
   const cursors = makeCursors(parts, positions, () => someLess.openUnsafe())
 
   const changes: DatabaseShape["changes"] = (options) =>
-    followLog(follow, () => {
+    followLog(follow, changesError, () => {
       checkOpen()
       const { prefix, wanted } = checkOptions(options)
       const { cursor, from, keyspace } = wanted
@@ -123,16 +127,20 @@ export const makeFeed = (parts: FeedParts): Feed => {
       () => log.forget(dropped)
     )
     for (const id of dropped) yield* Effect.ignore(disk.remove(`${directory}/${fileName("log", id)}`))
+    if (dropped.length > 0) parts.transactions.roomChanged()
   })
 
   /** A manifest that cannot be written any more refuses everything else too: what is kept stays for the next open. */
-  const keeper = Effect.gen(function* () {
-    while (true) {
-      yield* someLess.await
-      someLess.closeUnsafe()
-      yield* dropUnneeded
-    }
-  }).pipe(Effect.ignore)
+  const keeper = (progressed: () => void) =>
+    Effect.gen(function* () {
+      someLess.openUnsafe()
+      while (true) {
+        yield* someLess.await
+        someLess.closeUnsafe()
+        yield* dropUnneeded
+        progressed()
+      }
+    }).pipe(Effect.ignore)
 
   return {
     changes,
@@ -143,7 +151,8 @@ export const makeFeed = (parts: FeedParts): Feed => {
     watch: makeWatch(parts, follow, positions),
     start: Effect.gen(function* () {
       cursors.load()
-      yield* Effect.forkScoped(keeper)
+      const fiber = yield* Effect.forkScoped(supervise({ health, retry: parts.options.retry }, "keeper of the log", "lesser", keeper))
+      health.onFailed(Fiber.interrupt(fiber))
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           for (const reader of follow.readers) reader.close()

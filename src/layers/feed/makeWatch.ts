@@ -1,12 +1,12 @@
 import * as Stream from "effect/Stream"
 import * as Effect from "effect/Effect"
-import { type ChangesError, InvalidRange, KeyspaceDropped } from "../../domain/errors.ts"
+import { InvalidRange, KeyspaceDropped, type WatchError } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { prefixSuccessor } from "../../domain/keys/KeyBounds.ts"
 import type { WatchEvent } from "../../services/Changes.ts"
 import type { Key, Keyspace } from "../../services/Database.ts"
 import { makeReads } from "../reading/makeReads.ts"
-import { changesError, followLog, type FollowParts, openReader } from "./followLog.ts"
+import { followLog, type FollowParts, openReader, watchError } from "./followLog.ts"
 import type { LogPositions } from "./LogPositions.ts"
 import type { FeedParts } from "./makeFeed.ts"
 import { WatchDecoder, type Watched } from "./WatchDecoder.ts"
@@ -54,7 +54,7 @@ export const makeWatch =
             throw cause
           }
         } catch (cause) {
-          const error = changesError(cause)
+          const error = watchError(cause)
           return Effect.fail(error)
         }
       }),
@@ -64,7 +64,7 @@ export const makeWatch =
           pin.release()
         })
     )
-    const stream = Effect.map(begin, ({ lease, now, pin, timeMs, watched }): Stream.Stream<WatchEvent, ChangesError> => {
+    const stream = Effect.map(begin, ({ lease, now, pin, timeMs, watched }): Stream.Stream<WatchEvent, WatchError> => {
       const { sequence } = lease
       const view = {
         get memtables() {
@@ -85,7 +85,7 @@ export const makeWatch =
         reads.scan({ gte: watched.lower, ...(watched.upper === undefined ? {} : { lt: watched.upper }) }),
         ({ key, value }): WatchEvent => ({ type: "put", sequence, key, value })
       )
-      const changes = followLog(follow, () => {
+      const changes = followLog(follow, watchError, () => {
         parts.checkOpen()
         const decoder = new WatchDecoder(watched)
         const reader = openReader(follow, positions.start(sequence + 1))

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import { type BlockNeed, CursorState, type EntryCursor } from "../../domain/EntryCursor.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import type { Damage, IoFailure } from "../../domain/failures.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import { LevelCursor } from "../../domain/merge/LevelCursor.ts"
@@ -20,6 +21,8 @@ const mayHold = ({ meta: { largest, smallest } }: TableSlot, keyspace: number, l
  * while it is used. Move `cursor`, then `settle`.
  */
 export class VersionReader {
+  /** Whether a block that cannot be read just now may be `pending`, although blocking is allowed: who brings it can wait for it. */
+  mayWait = false
   readonly cursor: EntryCursor
   /** Range tombstones of all sources that may touch the range. */
   readonly tombstones: ReadonlyArray<FragmentedTombstones>
@@ -64,7 +67,7 @@ export class VersionReader {
     while (cursor.state === CursorState.needsBlock) {
       const need = cursor.need!
       const slot = this.slots.get(need.tableId)!
-      const block = tables.copyLeaf(need.tableId, need.leaf) ?? (mayBlock ? tables.readLeaves(slot, need.leaf, need.leaf, true)[0] : undefined)
+      const block = tables.copyLeaf(need.tableId, need.leaf) ?? (mayBlock ? this.read(slot, need.leaf) : undefined)
       if (block === undefined) {
         this.pending = { slot, need }
         return "pending"
@@ -74,10 +77,19 @@ export class VersionReader {
     return cursor.state === CursorState.atEntry ? "entry" : "end"
   }
 
+  private read(slot: TableSlot, leaf: number): Uint8Array | undefined {
+    try {
+      return this.tables.readLeaves(slot, leaf, leaf, true)[0]
+    } catch (cause) {
+      if (this.mayWait && mayPass(cause)) return undefined
+      throw cause
+    }
+  }
+
   /** Brings what `settle` was stopped by, through the pool, into the cursor: settle again. */
   bring(): Effect.Effect<void, Damage | IoFailure> {
     const { need, slot } = this.pending!
-    return Effect.map(this.tables.readLeafPooled(slot, need.leaf, true), (block) => {
+    return Effect.map(this.tables.retried(this.tables.readLeafPooled(slot, need.leaf, true)), (block) => {
       this.pending = undefined
       this.cursor.supply(block)
     })

@@ -67,6 +67,7 @@ export class VersionWalk {
     this.key = key
     this.options = options
     this.reader = new VersionReader(parts.tables, view, keyspace, key, after(key))
+    this.reader.mayWait = true
     this.covers = coversOf(this.reader.tombstones, keyspace, key, options.from, options.to)
   }
 
@@ -119,7 +120,8 @@ export class VersionWalk {
 
   valuePooled(): Effect.Effect<Uint8Array, Damage | IoFailure> {
     const { cursor } = this.reader
-    return this.parts.tables.readValuePooled(cursor.valueBytes, cursor.valueStart, cursor.valueEnd)
+    const { tables } = this.parts
+    return tables.retried(tables.readValuePooled(cursor.valueBytes, cursor.valueStart, cursor.valueEnd))
   }
 
   /** The current version; with `value` undefined it is read or copied here. Throws. */

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { HistoryError } from "../../domain/errors.ts"
+import type { AtError } from "../../domain/errors.ts"
 import type { Catalog } from "../../services/Catalog.ts"
 import type { EngineClock } from "../../services/EngineClock.ts"
 import type { PastSnapshot } from "../../services/History.ts"
@@ -9,7 +9,7 @@ import type { Timeline } from "../../services/Timeline.ts"
 import type { SnapshotLease, TransactionManager } from "../../services/TransactionManager.ts"
 import type { Wal } from "../../services/Wal.ts"
 import { makeReads, type ReadParts, type ReadTarget } from "../reading/makeReads.ts"
-import { checkMoment, historyError, momentOf, oldestOf, resolveMoment } from "./moment.ts"
+import { atError, checkMoment, momentOf, oldestOf, resolveMoment } from "./moment.ts"
 import { pastSnapshot } from "./pastSnapshot.ts"
 
 export interface AtParts {
@@ -29,14 +29,14 @@ export interface AtParts {
 export const makeAt =
   (parts: AtParts) =>
   (keyspace: number, name: string) =>
-  (given: number | Date): Effect.Effect<PastSnapshot, HistoryError, Scope.Scope> =>
+  (given: number | Date): Effect.Effect<PastSnapshot, AtError, Scope.Scope> =>
     Effect.gen(function* () {
-      const attempt = <A>(run: () => A): Effect.Effect<A, HistoryError> =>
+      const attempt = <A>(run: () => A): Effect.Effect<A, AtError> =>
         Effect.suspend(() => {
           try {
             return Effect.succeed(run())
           } catch (cause) {
-            return Effect.fail(historyError(cause))
+            return Effect.fail(atError(cause))
           }
         })
       const { clock, retention, timeline, transactions, wal } = parts

@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { HistoryGone, InvalidRange, KeyspaceDropped, type HistoryError } from "../../domain/errors.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import { keptOf } from "../../domain/history/keptVersions.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
@@ -140,13 +141,13 @@ export const makeVersions =
                   if (state === "pending") {
                     return Effect.flatMap(Effect.mapError(walk.bring(), readError), () => fill(walk, versions, filled))
                   }
-                  if (walk.isPointer && !mayBlock) {
+                  const version = walk.isPointer && !mayBlock ? undefined : atHand(walk)
+                  if (version === undefined) {
                     return Effect.flatMap(Effect.mapError(walk.valuePooled(), readError), (value) => {
                       versions.push(walk.version(value))
                       return fill(walk, versions, filled + value.length)
                     })
                   }
-                  const version = walk.version(undefined)
                   versions.push(version)
                   filled += version.value?.length ?? 0
                 }
@@ -173,3 +174,13 @@ export const makeVersions =
       )
     )
   }
+
+/** The version; undefined where reading its value failed with what may pass: it is then brought through the pool. */
+const atHand = (walk: VersionWalk): Version | undefined => {
+  try {
+    return walk.version(undefined)
+  } catch (cause) {
+    if (mayPass(cause)) return undefined
+    throw cause
+  }
+}

@@ -1,10 +1,11 @@
-import { FutureMoment, type HistoryError, HistoryGone, InvalidRange, KeyspaceDropped, TooManySnapshots } from "../../domain/errors.ts"
+import { type AtError, FutureMoment, type HistoryError, HistoryGone, InvalidRange, KeyspaceDropped, TooManySnapshots } from "../../domain/errors.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { defaultKeyspace, systemKeyspace } from "../../domain/keys/kinds.ts"
 import type { Timeline } from "../../services/Timeline.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { DatabaseStats } from "../../services/Database.ts"
 import { readError } from "../reading/makeReads.ts"
+import { listError } from "../reading/thrownErrors.ts"
 
 /** A moment as an application names it, checked. */
 export type Moment = { readonly sequence: number } | { readonly second: number }
@@ -66,11 +67,19 @@ export const retentionOf = ({ historyFrom, segments }: ManifestState): DatabaseS
   return { logSegments: segments.size, logFromSequence, historyFromSequence: oldestOf(historyFrom, defaultKeyspace) }
 }
 
-/** What `at` may throw, as its error. Defects pass through. */
+/** What `history` may throw, as its error. Defects pass through. */
 export const historyError = (cause: unknown): HistoryError =>
-  cause instanceof HistoryGone || cause instanceof FutureMoment || cause instanceof InvalidRange || cause instanceof TooManySnapshots
+  cause instanceof HistoryGone || cause instanceof InvalidRange || cause instanceof TooManySnapshots ? cause : readError(cause)
+
+/** What `at` may throw. */
+export const atError = (cause: unknown): AtError =>
+  cause instanceof HistoryGone ||
+  cause instanceof FutureMoment ||
+  cause instanceof InvalidRange ||
+  cause instanceof TooManySnapshots ||
+  cause instanceof KeyspaceDropped
     ? cause
-    : readError(cause)
+    : listError(cause)
 
 export interface MomentCheck {
   readonly name: string

@@ -3,9 +3,9 @@ export class JobCounter {
   bytesTotal = 0
   #words: Array<BigInt64Array> = []
 
-  /** The word of one more part. */
+  /** The words of one more part: see `Workers`. */
   word(): BigInt64Array {
-    const word = new BigInt64Array(new SharedArrayBuffer(8))
+    const word = new BigInt64Array(new SharedArrayBuffer(16))
     this.#words.push(word)
     return word
   }

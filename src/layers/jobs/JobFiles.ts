@@ -3,35 +3,37 @@ import { Damage } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
 import type { StepRequest } from "../../domain/steps.ts"
 
-/** The files of one job: inputs opened when first read, outputs created on request. No Effect here: the worker entry loads it. */
+/** Inputs that are open at a time: a job over a whole database has more of them than a process may have files. */
+const openInputsMax = 32
+
+/** The files of one job: inputs opened when first read (again, where they were not read for long), outputs created on request. No Effect here: the worker entry loads it. */
 export class JobFiles {
   private readonly disk: SyncDisk
   private readonly directory: string
+  /** Those that were read last are last. */
   private readonly inputs = new Map<number, FileHandle>()
   private readonly outputs = new Map<number, FileHandle>()
   private readonly created: Array<string> = []
-  private readonly bytesRead: BigInt64Array | undefined
+  private readonly progress: BigInt64Array | undefined
 
-  /** `bytesRead`, one word of shared memory, counts what is read. */
-  constructor(disk: SyncDisk, directory: string, bytesRead?: BigInt64Array) {
+  /** `progress`, shared memory, counts the bytes read in its first word and, where it has another, the requests served there. */
+  constructor(disk: SyncDisk, directory: string, progress?: BigInt64Array) {
     this.disk = disk
     this.directory = directory
-    this.bytesRead = bytesRead
+    this.progress = progress
   }
 
   /** Does what the machine asks for. Throws `IoFailure` or `Damage`. */
   perform(request: StepRequest): Uint8Array | undefined {
+    const { progress } = this
+    if (progress !== undefined && progress.length > 1) Atomics.add(progress, 1, 1n)
     switch (request.step) {
       case "read": {
-        let handle = this.inputs.get(request.fileId)
-        if (handle === undefined) {
-          handle = this.disk.open(`${this.directory}/${fileName(request.kind, request.fileId)}`, "read")
-          this.inputs.set(request.fileId, handle)
-        }
+        const handle = this.input(request.kind, request.fileId)
         const bytes = new Uint8Array(request.length)
         const count = handle.readAt(bytes, request.offset)
         if (count !== request.length) throw new Damage(handle.path, request.offset, "Truncated", `${count} of ${request.length} bytes`)
-        if (this.bytesRead !== undefined) Atomics.add(this.bytesRead, 0, BigInt(count))
+        if (progress !== undefined) Atomics.add(progress, 0, BigInt(count))
         return bytes
       }
       case "create": {
@@ -54,6 +56,27 @@ export class JobFiles {
       case "pause":
         return undefined
     }
+  }
+
+  private input(kind: "table" | "values", fileId: number): FileHandle {
+    let handle = this.inputs.get(fileId)
+    if (handle !== undefined) this.inputs.delete(fileId)
+    else {
+      for (const [other, longUnread] of this.inputs) {
+        if (this.inputs.size < openInputsMax) break
+        this.inputs.delete(other)
+        longUnread.close()
+      }
+      handle = this.disk.open(`${this.directory}/${fileName(kind, fileId)}`, "read")
+    }
+    this.inputs.set(fileId, handle)
+    return handle
+  }
+
+  /** What a machine throws about a file, which it knows by name only: with the path of the file. */
+  located(cause: unknown): unknown {
+    if (!(cause instanceof Damage) || cause.file.includes("/")) return cause
+    return new Damage(`${this.directory}/${cause.file}`, cause.offsetBytes, cause.reason, cause.detail)
   }
 
   /** After the machine is done: the names of the outputs become durable. */

@@ -34,7 +34,7 @@ export class JobRun<A> {
     const thrown = this.#thrown
     const answer = this.#answer
     this.#thrown = this.#answer = undefined
-    const step = thrown === undefined ? this.#machine.next(answer) : this.#machine.throw(thrown.cause)
+    const step = this.#step(thrown, answer)
     if (step.done) {
       this.#files.syncDirectory()
       this.#done = { result: step.value }
@@ -46,6 +46,14 @@ export class JobRun<A> {
       this.#thrown = { cause }
     }
     return step.value.step === "pause" ? "pause" : "served"
+  }
+
+  #step(thrown: { readonly cause: unknown } | undefined, answer: Uint8Array | undefined) {
+    try {
+      return thrown === undefined ? this.#machine.next(answer) : this.#machine.throw(thrown.cause)
+    } catch (cause) {
+      throw this.#files.located(cause)
+    }
   }
 
   /** The machine's next request is answered with `JobCancelled`. */

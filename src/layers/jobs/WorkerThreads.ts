@@ -1,6 +1,9 @@
 import { Worker } from "node:worker_threads"
+import { CircuitBreaker, doubling } from "../../domain/breaker/CircuitBreaker.ts"
 import type { JobResult } from "../../domain/compaction/JobSpec.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
+import { breakerDefaults, type BreakerSettings } from "../../domain/options/faultOptions.ts"
+import type { BreakerSource } from "../../services/Breakers.ts"
 import { compactViews } from "./compactViews.ts"
 import { JobCancelled } from "./JobRun.ts"
 import { fromPosted, type Job, type JobRequest, type WorkerMessage, type WorkerStart } from "./protocol.ts"
@@ -22,11 +25,11 @@ export interface WorkerThreadsOptions {
   readonly entry: URL
   /** Threads at most; each is started when there is a job for it. */
   readonly count: number
-  /** After so many deaths in a row, one job is refused, then threads are tried again. */
-  readonly deathsInRowMax?: number
+  /** After so many deaths in a row jobs are refused for a while, then one at a time is given to a thread again. */
+  readonly breaker?: BreakerSettings | undefined
+  /** The time that breaker goes by. Default: that of the process. */
+  readonly monotonicMs?: () => number
 }
-
-const deathsInRowDefault = 3
 
 interface Pending {
   readonly directory: string
@@ -52,18 +55,19 @@ const sharedWord = (): Int32Array => new Int32Array(new SharedArrayBuffer(4))
  * at its next pause.
  *
  * A thread holds the process only while it has a job. One that dies fails its jobs and is replaced when there is a next one. When no thread ever came
- * up (the entry is missing in a bundle, threads are forbidden), every job is refused from then on; after several deaths in a row, one is, as a rest.
+ * up (the entry is missing in a bundle, threads are forbidden), every job is refused from then on; after several deaths in a row the breaker opens, and all are for a while.
  */
 export class WorkerThreads {
   readonly #entry: URL
   readonly #count: number
-  readonly #deathsInRowMax: number
+  readonly #deathsMax: number
+  readonly #monotonicMs: () => number
+  readonly source: BreakerSource
   readonly #threads = new Set<Thread>()
   readonly #flushes: Array<Pending> = []
   readonly #compactions: Array<Pending> = []
   readonly #warned = new Set<string>()
   #ids = 0
-  #deathsInRow = 0
   #everReady = false
   #unusable: string | undefined
   #closing = false
@@ -71,7 +75,13 @@ export class WorkerThreads {
   constructor(options: WorkerThreadsOptions) {
     this.#entry = options.entry
     this.#count = options.count
-    this.#deathsInRowMax = options.deathsInRowMax ?? deathsInRowDefault
+    const { failureThreshold, openForMs, successThreshold } = options.breaker ?? breakerDefaults
+    this.#deathsMax = failureThreshold
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
+    this.source = {
+      breaker: new CircuitBreaker({ failureThreshold, successThreshold, openForMs: doubling(openForMs) }),
+      onTransition: undefined
+    }
   }
 
   /** How many threads there are now. */
@@ -92,10 +102,8 @@ export class WorkerThreads {
       done(this.#refusal(this.#unusable))
       return nothing
     }
-    if (this.#deathsInRow >= this.#deathsInRowMax) {
-      // Half open: after this job, one more death is enough to rest again.
-      this.#deathsInRow = this.#deathsInRowMax - 1
-      done(this.#refusal(`worker threads died ${this.#deathsInRowMax} times in a row`))
+    if (!this.#noting(undefined, (breaker) => breaker.admit(this.#monotonicMs()))) {
+      done(this.#refusal(`worker threads died ${this.#deathsMax} times in a row`))
       return nothing
     }
     const pending: Pending = { directory, job, cancel: sharedWord(), done, bytesRead }
@@ -106,6 +114,7 @@ export class WorkerThreads {
       const at = queue.indexOf(pending)
       if (at >= 0) {
         queue.splice(at, 1)
+        this.source.breaker.abandoned()
         done({ type: "cancelled" })
       } else Atomics.store(pending.cancel, 0, 1)
     }
@@ -120,6 +129,15 @@ export class WorkerThreads {
       for (const pending of thread.running.values()) Atomics.store(pending.cancel, 0, 1)
     }
     await Promise.all([...this.#threads].map(endOf))
+  }
+
+  /** Does something to the breaker, and tells who watches it of a transition. */
+  #noting<A>(error: unknown, run: (breaker: CircuitBreaker) => A): A {
+    const { breaker } = this.source
+    const from = breaker.state
+    const answer = run(breaker)
+    if (breaker.state !== from) this.source.onTransition?.(from, error)
+    return answer
   }
 
   #refusal(reason: string): JobOutcome {
@@ -210,7 +228,7 @@ export class WorkerThreads {
     }
     const pending = thread.running.get(message.id)!
     thread.running.delete(message.id)
-    this.#deathsInRow = 0
+    this.#noting(undefined, (breaker) => breaker.succeeded())
     if (thread.running.size === 0) thread.worker.unref()
     pending.done(message.type === "done" ? message : outcomeOf(fromPosted(message.failure)))
     this.#dispatch()
@@ -221,7 +239,7 @@ export class WorkerThreads {
     const detail = thread.error === undefined ? `the thread exited with code ${code}` : thread.error.message
     const lost = [...thread.running.values()]
     thread.running.clear()
-    if (lost.length > 0) this.#deathsInRow++
+    if (lost.length > 0 && !this.#closing) this.#noting(new Error(`worker threads died: ${detail}`), (breaker) => breaker.failed(this.#monotonicMs()))
     for (const pending of lost) {
       // What was cancelled has its answer: nobody touches its files any more.
       if (Atomics.load(pending.cancel, 0) !== 0) pending.done({ type: "cancelled" })

@@ -35,6 +35,20 @@ export const historyFrom = (
   )
 }
 
+/**
+ * Drops of keyspaces that a job may have relied on and that only the log holds: its edit names them, so that no open takes a log that ends before them for whole. They
+ * were visible when the job was built, and so are durable.
+ */
+export const reliedDrops = (
+  state: ManifestState,
+  { horizons }: JobHistory,
+  visible: number,
+  flushedThrough: number
+): ReadonlyArray<KeyspaceSequence> =>
+  horizons.flatMap(({ dropSequence = 0, keyspace }) =>
+    dropSequence > flushedThrough && dropSequence <= visible && !state.droppedKeyspaces.has(keyspace) ? [{ keyspace, sequence: dropSequence }] : []
+  )
+
 /** What it says of the versions that were kept by count: of keyspaces where this job counted, and of those where another one had, which this one takes back. */
 export const keepVersions = (state: ManifestState, history: JobHistory, tables: ReadonlyArray<KeySpan>): ReadonlyArray<KeyspaceVersions> => {
   const said: Array<KeyspaceVersions> = []

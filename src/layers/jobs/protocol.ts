@@ -45,13 +45,21 @@ export type WorkerMessage =
 
 /** Errors lose their class and their fields on the way between threads, so these travel as data. */
 export type PostedFailure =
-  | { readonly type: "io"; readonly operation: string; readonly path: string; readonly code: string; readonly message: string }
+  | {
+      readonly type: "io"
+      readonly operation: string
+      readonly path: string
+      readonly code: string
+      readonly message: string
+      readonly offsetBytes: number | undefined
+    }
   | { readonly type: "damage"; readonly file: string; readonly offsetBytes: number; readonly reason: DamageReason; readonly detail: string }
   | { readonly type: "cancelled" }
   | { readonly type: "defect"; readonly message: string; readonly stack: string | undefined }
 
 export const toPosted = (cause: unknown): PostedFailure => {
-  if (cause instanceof IoFailure) return { type: "io", operation: cause.operation, path: cause.path, code: cause.code, message: cause.message }
+  if (cause instanceof IoFailure)
+    return { type: "io", operation: cause.operation, path: cause.path, code: cause.code, message: cause.message, offsetBytes: cause.offsetBytes }
   if (cause instanceof Damage) return { type: "damage", file: cause.file, offsetBytes: cause.offsetBytes, reason: cause.reason, detail: cause.detail }
   if (cause instanceof JobCancelled) return { type: "cancelled" }
   return cause instanceof Error
@@ -63,7 +71,7 @@ export const toPosted = (cause: unknown): PostedFailure => {
 export const fromPosted = (failure: PostedFailure): IoFailure | Damage | JobCancelled | Error => {
   switch (failure.type) {
     case "io":
-      return new IoFailure(failure.operation, failure.path, failure.code, failure.message)
+      return new IoFailure(failure.operation, failure.path, failure.code, failure.message, failure.offsetBytes)
     case "damage":
       return new Damage(failure.file, failure.offsetBytes, failure.reason, failure.detail)
     case "cancelled":

@@ -19,9 +19,18 @@ export const lockName = "LOCK"
 /** Pid, host and start time of the holder, one a line: read for error messages only. */
 export const lockOwnerName = "LOCK.owner"
 
+/** For a note that is a pipe, and would keep whoever opens it waiting for ever. Windows has neither. */
+const neverWaiting = fs.constants.O_NONBLOCK ?? 0
+
 /** SQLite's primary result codes that mean "somebody else has it". */
 const sqliteBusy = 5
 const sqliteLocked = 6
+
+/** Those that have one meaning in the system's words. */
+const systemCodes: ReadonlyMap<number, string> = new Map([
+  [10, "EIO"],
+  [13, "ENOSPC"]
+])
 
 /** Locks this thread holds, by the identity of their file. Also keeps the handles from being collected, which would free the lock. */
 const held = new Map<string, DatabaseSync>()
@@ -40,8 +49,13 @@ const identityOf = (file: string): string | undefined => {
 
 const ownerOf = (directory: string): number | undefined => {
   try {
-    const pid = Number.parseInt(fs.readFileSync(path.join(directory, lockOwnerName), "utf8"), 10)
-    return Number.isSafeInteger(pid) ? pid : undefined
+    const note = fs.openSync(path.join(directory, lockOwnerName), fs.constants.O_RDONLY | neverWaiting)
+    try {
+      const pid = Number.parseInt(fs.readFileSync(note, "utf8"), 10)
+      return Number.isSafeInteger(pid) ? pid : undefined
+    } finally {
+      fs.closeSync(note)
+    }
   } catch {
     return undefined
   }
@@ -51,7 +65,13 @@ const ownerOf = (directory: string): number | undefined => {
 const writeOwner = (directory: string): void => {
   const startedAt = new Date(performance.timeOrigin).toISOString()
   try {
-    fs.writeFileSync(path.join(directory, lockOwnerName), `${process.pid}\n${os.hostname()}\n${startedAt}\n`)
+    const flags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_TRUNC | neverWaiting
+    const note = fs.openSync(path.join(directory, lockOwnerName), flags)
+    try {
+      fs.writeFileSync(note, `${process.pid}\n${os.hostname()}\n${startedAt}\n`)
+    } finally {
+      fs.closeSync(note)
+    }
   } catch {
     // See above.
   }
@@ -70,6 +90,19 @@ const sqliteCode = (cause: unknown): number | undefined => {
   return cause.errcode & 0xff
 }
 
+/** SQLite keeps the system's own reason to itself: found by asking the system for what the lock needs, without opening `LOCK`. */
+const systemCode = (code: number, directory: string, file: string): string => {
+  try {
+    fs.accessSync(directory, fs.constants.W_OK | fs.constants.X_OK)
+    if (fs.existsSync(file)) fs.accessSync(file, fs.constants.R_OK | fs.constants.W_OK)
+    // Takes a descriptor: EMFILE where there is none.
+    fs.readdirSync(directory)
+  } catch (cause) {
+    return toIoFailure("lock", file, cause).code
+  }
+  return systemCodes.get(code) ?? `SQLITE_${code}`
+}
+
 const lockFile = (sqlite: Sqlite, directory: string, file: string): DatabaseSync => {
   let database: DatabaseSync | undefined
   try {
@@ -81,7 +114,12 @@ const lockFile = (sqlite: Sqlite, directory: string, file: string): DatabaseSync
     database?.close()
     const code = sqliteCode(cause)
     if (code === sqliteBusy || code === sqliteLocked) throw new LockFailure(directory, ownerOf(directory))
-    throw new IoFailure("lock", file, code === undefined ? toIoFailure("lock", file, cause).code : `SQLITE_${code}`, `lock ${file}: ${String(cause)}`)
+    throw new IoFailure(
+      "lock",
+      file,
+      code === undefined ? toIoFailure("lock", file, cause).code : systemCode(code, directory, file),
+      `lock ${file}: ${String(cause)}`
+    )
   }
 }
 

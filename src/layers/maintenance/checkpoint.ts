@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
-import { fromFailure, InvalidOptions, type MaintenanceError, PathExists } from "../../domain/errors.ts"
+import { type FlushError, fromFailure, InvalidOptions, PathExists } from "../../domain/errors.ts"
 import { IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
 import { checkpointFileName, currentFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
@@ -16,7 +16,7 @@ import { crc32 } from "../crc32.ts"
 import { makeDirectoryDurably } from "../disk/makeDirectoryDurably.ts"
 
 /** Codes with which a file system says that it has no hard link to give, at all or to there. */
-const linkRefusals = new Set(["EXDEV", "EPERM", "ENOTSUP", "EMLINK", "ENOSYS"])
+export const linkRefusals = new Set(["EXDEV", "EPERM", "ENOTSUP", "EMLINK", "ENOSYS"])
 const copyBytes = 1 << 20
 
 export interface CheckpointReport {
@@ -43,14 +43,27 @@ export const makeCheckpoint = (
     readonly flusher: Flusher["Service"]
     readonly tables: Tables["Service"]
     readonly directory: string
+    /** Whether a keyspace was dropped by a commit after this one that is visible. */
+    readonly droppedAfter: (sequence: number) => boolean
   },
   path: string
-): Effect.Effect<CheckpointReport, MaintenanceError> =>
+): Effect.Effect<CheckpointReport, FlushError | PathExists> =>
   Effect.gen(function* () {
-    const { disk, flusher, tables } = parts
+    const { disk, droppedAfter, flusher, tables } = parts
     if ((yield* disk.stat(path)) !== undefined) return yield* new PathExists({ path })
-    yield* flusher.flush
-    const { state } = yield* Effect.acquireRelease(Effect.sync(tables.pin), (pinned) => Effect.sync(() => tables.unpin(pinned)))
+    let pinned: ReturnType<typeof tables.pin> | undefined
+    const unpin = () => {
+      if (pinned !== undefined) tables.unpin(pinned)
+      pinned = undefined
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(unpin))
+    // A keyspace loses its tables as soon as it is dropped, while the drop itself may stand in the log alone: what is pinned in between would show it, and show it empty.
+    do {
+      unpin()
+      yield* flusher.flush
+      pinned = tables.pin()
+    } while (droppedAfter(pinned.state.flushedThrough.sequence))
+    const { state } = pinned
     return yield* copyMoment(parts, path, { state, sequence: state.flushedThrough.sequence, segments: [], handleOf: () => undefined })
   }).pipe(
     Effect.scoped,
@@ -65,6 +78,8 @@ export interface CheckpointMoment {
   readonly segments: ReadonlyArray<{ readonly fileId: number; readonly lengthBytes: number }>
   /** A file that is held open, because its name may be gone by now. */
   readonly handleOf: (name: string) => FileHandle | undefined
+  /** The checkpoint goes on with ids above this one. */
+  readonly idsAbove?: number | undefined
 }
 
 /** Makes the checkpoint of a moment in a directory that is not there yet. Cut short, it leaves no database. */
@@ -75,7 +90,7 @@ export const copyMoment = (
 ): Effect.Effect<CheckpointReport, IoFailure, Scope.Scope> =>
   Effect.gen(function* () {
     const { directory, disk, entropy } = parts
-    const { handleOf, segments, sequence, state } = moment
+    const { handleOf, idsAbove = 0, segments, sequence, state } = moment
     yield* Effect.try({ try: () => makeDirectoryDurably(disk.sync, path), catch: (cause) => cause as IoFailure })
     // Cut short, it leaves nothing: a second try would meet what the first one made.
     yield* Effect.addFinalizer((exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => removeQuietly(disk, path))))
@@ -84,7 +99,7 @@ export const copyMoment = (
       ...Array.from(state.valueFiles.values(), (file) => ({ kind: "values" as const, id: file.fileId, bytes: file.fileBytes })),
       ...Array.from(state.tables.values(), (table) => ({ kind: "table" as const, id: table.fileId, bytes: table.fileBytes }))
     ]
-    const manifestId = [...files.map((file) => file.id), ...segments.map((segment) => segment.fileId)].reduce((a, b) => Math.max(a, b), 0) + 1
+    const manifestId = [...files.map((file) => file.id), ...segments.map((segment) => segment.fileId)].reduce((a, b) => Math.max(a, b), idsAbove) + 1
     // First, and for good: a crash may leave any part of what follows, and a directory with a manifest alone would be taken for an empty one, in which a new database may begin.
     yield* write(disk, `${path}/${checkpointFileName}`, encodeCurrent(crc32, manifestId))
     yield* disk.syncDirectory(path)
@@ -106,7 +121,7 @@ export const copyMoment = (
       ...state,
       lineageId: entropy.bytes(16),
       segments: new Map([...state.segments].filter(([fileId]) => segments.some((segment) => segment.fileId === fileId))),
-      fileIdsThrough: manifestId + fileIdBlock,
+      fileIdsThrough: Math.max(manifestId, state.fileIdsUsed) + fileIdBlock,
       // Nothing beyond what is copied was ever given out in the new lineage, nor lost in it.
       sequencesThrough: sequence,
       lostRanges: state.lostRanges.filter(({ from }) => from <= sequence)

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
-import { fromFailure, fromReadFailure, type MaintenanceError, PathExists } from "../../domain/errors.ts"
+import { type FileError, fromFailure, fromReadFailure, PathExists } from "../../domain/errors.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
@@ -14,7 +14,7 @@ import { type CheckpointReport, copyMoment } from "./checkpoint.ts"
  * far as it belongs to that moment, which whoever opens the checkpoint replays.
  *
  * All files are opened first, as the writer may remove them at any time; one whose name is gone when its turn comes is copied instead of linked. What it holds of the log may not be
- * synced by the writer yet; in the checkpoint it is.
+ * synced by the writer yet; in the checkpoint it is. The checkpoint goes on with file ids above `idsAbove`.
  */
 export const checkpointAsReader = (
   parts: {
@@ -23,8 +23,9 @@ export const checkpointAsReader = (
     readonly directory: string
     readonly memtableBytes: number
   },
-  path: string
-): Effect.Effect<CheckpointReport, MaintenanceError> =>
+  path: string,
+  idsAbove = 0
+): Effect.Effect<CheckpointReport, PathExists | FileError> =>
   Effect.gen(function* () {
     const { directory, disk, memtableBytes } = parts
     if ((yield* disk.stat(path)) !== undefined) return yield* new PathExists({ path })
@@ -49,7 +50,7 @@ export const checkpointAsReader = (
         throw cause
       }
     })
-    return yield* copyMoment(parts, path, { ...opened, handleOf: (name) => handles.get(name) })
+    return yield* copyMoment(parts, path, { ...opened, handleOf: (name) => handles.get(name), idsAbove })
   }).pipe(
     Effect.scoped,
     Effect.mapError((error) => (error instanceof Damage ? fromReadFailure(error) : error instanceof IoFailure ? fromFailure(error) : error))

@@ -1,12 +1,15 @@
 import { retentionOf } from "../history/moment.ts"
 import type { ResolvedOptions } from "../../domain/options/Options.ts"
 import type { BlockCache } from "../../services/BlockCache.ts"
+import type { Breakers } from "../../services/Breakers.ts"
 import type { Compactor } from "../../services/Compactor.ts"
 import type { DatabaseStats } from "../../services/Database.ts"
 import type { Flusher } from "../../services/Flusher.ts"
 import type { Manifest } from "../../services/Manifest.ts"
+import type { MemoryBudget } from "../../services/MemoryBudget.ts"
 import type { Memtables } from "../../services/Memtables.ts"
 import type { Recovery } from "../../services/Recovery.ts"
+import type { Scrubber } from "../../services/Scrubber.ts"
 import type { Tables } from "../../services/Tables.ts"
 import type { TransactionStats } from "../../services/Transaction.ts"
 import type { TransactionManager } from "../../services/TransactionManager.ts"
@@ -17,12 +20,15 @@ import type { Wal } from "../../services/Wal.ts"
 export const makeStats =
   (parts: {
     readonly blockCache: BlockCache["Service"]
+    readonly breakers: Breakers["Service"]
     readonly compactor: Compactor["Service"]
     readonly flusher: Flusher["Service"]
     readonly manifest: Manifest["Service"]
+    readonly memory: MemoryBudget["Service"]
     readonly memtables: Memtables["Service"]
     readonly options: ResolvedOptions
     readonly recovery: Recovery["Service"]
+    readonly scrubber: Scrubber["Service"]
     readonly tables: Tables["Service"]
     readonly transactions: TransactionManager["Service"]
     readonly transactionStats: () => TransactionStats
@@ -30,7 +36,23 @@ export const makeStats =
     readonly wal: Wal["Service"]
   }) =>
   (): DatabaseStats => {
-    const { blockCache, compactor, flusher, manifest, memtables, options, recovery, tables, transactions, transactionStats, valueCache, wal } = parts
+    const {
+      blockCache,
+      breakers,
+      compactor,
+      flusher,
+      manifest,
+      memory,
+      memtables,
+      options,
+      recovery,
+      scrubber,
+      tables,
+      transactions,
+      transactionStats,
+      valueCache,
+      wal
+    } = parts
     const state = manifest.state()
     const flushes = flusher.stats()
     const compactions = compactor.stats()
@@ -66,16 +88,19 @@ export const makeStats =
         total: tableBytes + valueBytes + logBytes + manifestBytes
       },
       retention: retentionOf(state),
+      memory: memory.stats(),
       memtables: { active: 1, frozen: memtables.frozenCount(), bytes: memtables.bytes(), entries: memtables.entries() },
       blockCache: { bytes: blockCache.bytesUsed, capacityBytes: blockCache.capacityBytes, hits: blockCache.hits, misses: blockCache.misses },
-      valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
+      valueCache: { bytes: valueCache.bytes, capacityBytes: valueCache.capacityBytes, hits: valueCache.hits, misses: valueCache.misses },
       commits,
       flushes,
       compactions,
       writeAmplification: userBytes === 0 ? 0 : (commits.logBytes + flushes.bytes + compactions.bytesWritten) / userBytes,
+      breakers: breakers.stats(),
       stalls: transactions.stalls(),
       transactions: transactionStats(),
       snapshots: transactions.snapshots(),
+      scrub: scrubber.stats(),
       recovery: recovery.report
     }
   }

@@ -1,16 +1,15 @@
 import * as Effect from "effect/Effect"
 import { CorruptFile, fromFailure, UnsupportedFormat } from "../../domain/errors.ts"
-import type { Damage, IoFailure } from "../../domain/failures.ts"
 import type { DamageReport, VerifyReport } from "../../services/Database.ts"
 import type { WorkOptions } from "../../services/WorkProgress.ts"
 import type { VerifyWatch } from "./verifyVersion.ts"
 import { WorkCounter } from "./WorkCounter.ts"
 
 /** Runs a verification that goes on behind damage, and gathers what it met: the first damage of each file. */
-export const verifyAll = (
+export const verifyAll = <E>(
   options: WorkOptions | undefined,
-  run: (watch: VerifyWatch) => Effect.Effect<VerifyReport, IoFailure | Damage>
-): Effect.Effect<DamageReport, IoFailure | Damage> =>
+  run: (watch: VerifyWatch) => Effect.Effect<VerifyReport, E>
+): Effect.Effect<DamageReport, E> =>
   Effect.suspend(() => {
     const damaged = new Map<string, CorruptFile | UnsupportedFormat>()
     const counter = new WorkCounter()

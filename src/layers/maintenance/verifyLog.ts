@@ -2,12 +2,16 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { Damage, IoFailure } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
+import { encodeManifest } from "../../domain/manifest/manifestFile.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { SegmentMeta } from "../../domain/manifest/SegmentMeta.ts"
+import { LogChain } from "../../domain/manifest/checkStructure.ts"
 import { scanSegment } from "../../domain/wal/scanSegment.ts"
+import { type SegmentExtent, type SegmentFacts, verifySegment } from "../../domain/wal/verifySegment.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { Manifest } from "../../services/Manifest.ts"
 import type { Wal } from "../../services/Wal.ts"
+import { codecs } from "../codecs.ts"
 import { crc32 } from "../crc32.ts"
 import { goneDatabase, NoDatabase, openReadOnly } from "../readOnly/openReadOnly.ts"
 import { readCurrentManifest } from "../recovery/readState.ts"
@@ -20,13 +24,6 @@ export interface LogVerification {
   readonly logBytes: number
 }
 
-interface Extent {
-  /** Of the file, to the end of the last group that counts. */
-  readonly lengthBytes: number
-  readonly lastSum: number
-  readonly basePosition: number
-}
-
 const attempt = <A>(run: () => A): Result.Result<A, IoFailure | Damage> => {
   try {
     return Result.succeed(run())
@@ -36,24 +33,35 @@ const attempt = <A>(run: () => A): Result.Result<A, IoFailure | Damage> => {
   }
 }
 
-/** Valid groups from the header to exactly the end of the extent; of a segment without one only the header. Throws `Damage`, `IoFailure`. */
-const verifySegment = (
-  disk: Pick<Disk["Service"], "sync">,
-  directory: string,
+/** Waits until so many bytes more may be read; always gives way to others. */
+export type Pace = (bytes: number) => Effect.Effect<void>
+
+/** Nobody is kept waiting, and nobody waits. */
+export const noPace: Pace = () => Effect.yieldNow
+
+/** The segment from its header to exactly the end of the extent; without one only the header. */
+const verifyNamedSegment = (
+  { directory, disk }: { readonly disk: Pick<Disk["Service"], "sync">; readonly directory: string },
   state: ManifestState,
   meta: SegmentMeta,
-  extent: Extent | undefined
-): void => {
-  const { handle, header, path } = openSegment(disk.sync, directory, state, meta)
-  try {
-    if (extent === undefined) return
-    const { basePosition, ...sealed } = extent
-    const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
-    scanSegment(crc32, header, source, { expectedEpoch: meta.epoch, basePosition, sealed })
-  } finally {
-    handle.close()
-  }
-}
+  extent: SegmentExtent | undefined,
+  pace: Pace
+): Effect.Effect<SegmentFacts | undefined, IoFailure | Damage> =>
+  Effect.acquireUseRelease(
+    Effect.suspend(() => Effect.fromResult(attempt(() => openSegment(disk.sync, directory, state, meta)))),
+    ({ handle, header, path }) =>
+      Effect.gen(function* () {
+        if (extent === undefined) return undefined
+        const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
+        const steps = verifySegment(crc32, codecs, header, source, extent)
+        for (;;) {
+          const step = yield* Effect.fromResult(attempt(() => steps.next()))
+          if (step.done === true) return step.value
+          yield* pace(step.value)
+        }
+      }),
+    ({ handle }) => Effect.sync(() => handle.close())
+  )
 
 /** Damage is told to who wants to go on behind it; all else ends the verification. */
 const orOn = (
@@ -117,7 +125,8 @@ export const verifyOwnLog = (
     readonly manifest: Manifest["Service"]
     readonly wal: Wal["Service"]
   },
-  onDamage?: (damage: Damage) => void
+  onDamage?: (damage: Damage) => void,
+  pace: Pace = noPace
 ): Effect.Effect<LogVerification, IoFailure | Damage> => {
   const { directory, disk, manifest, wal } = parts
   const readManifest = () => {
@@ -131,10 +140,15 @@ export const verifyOwnLog = (
     yield* Effect.ignore(
       manifest.commit(() => {
         read = attempt(() => {
-          const { fileId, lengthBytes } = readManifest()
+          const { fileId, lengthBytes, state } = readManifest()
           // Whoever took the directory over has a manifest of its own.
-          if (lengthBytes === manifest.diskBytes() || !manifest.stillOurs()) return
+          if (!manifest.stillOurs()) return
           const path = `${directory}/${fileName("manifest", fileId)}`
+          if (lengthBytes === manifest.diskBytes()) {
+            if (!sameState(state, manifest.state()))
+              throw new Damage(path, 0, "Unexpected", "its edits make another state than the one that is in use")
+            return
+          }
           throw new Damage(path, lengthBytes, "ChecksumMismatch", `its edits were durable through ${manifest.diskBytes()}`)
         })
         return undefined
@@ -145,23 +159,53 @@ export const verifyOwnLog = (
   })
   return Effect.gen(function* () {
     yield* orOn(verifyManifest, onDamage)
+    // One moment of all of it: what is let go of later is passed over, what comes later is not looked at.
+    const state = manifest.state()
     const tip = wal.log.tip()
-    const extents = new Map<number, Extent>([[tip.fileId, { lengthBytes: tip.endOffset, lastSum: tip.lastSum, basePosition: tip.basePosition }]])
+    const visible = wal.visibleSequence()
+    const chain = new LogChain(state)
+    const extents = new Map<number, SegmentExtent>([
+      [tip.fileId, { lengthBytes: tip.endOffset, lastSum: tip.lastSum, basePosition: tip.basePosition }]
+    ])
     for (const segment of wal.log.segments())
       extents.set(segment.fileId, { lengthBytes: segment.bytes, lastSum: segment.lastSum, basePosition: segment.basePosition })
-    let logBytes = manifest.diskBytes()
+    const logBytes = manifest.diskBytes()
+    let segmentBytes = 0
     let logSegments = 0
-    for (const meta of manifest.state().segments.values()) {
+    for (const meta of state.segments.values()) {
       const extent = extents.get(meta.fileId)
-      const verified = attempt(() => verifySegment(disk, directory, manifest.state(), meta, extent))
-      if (Result.isFailure(verified) && !wasLetGo(verified.failure, () => manifest.state().segments.has(meta.fileId)))
-        yield* orOn(Effect.fail(verified.failure), onDamage)
+      const path = `${directory}/${fileName("log", meta.fileId)}`
+      const verified = yield* Effect.result(
+        Effect.flatMap(verifyNamedSegment(parts, state, meta, extent, pace), (facts) => {
+          if (facts === undefined || extent === undefined) return Effect.void
+          const { sealed } = meta
+          const problem =
+            (sealed !== undefined && (sealed.lengthBytes !== extent.lengthBytes || sealed.lastSum !== extent.lastSum)
+              ? `sealed at ${sealed.lengthBytes} bytes, and ends at ${extent.lengthBytes}`
+              : undefined) ??
+            (meta.fileId === tip.fileId && facts.lastSequence !== undefined && facts.lastSequence !== visible
+              ? `it ends with sequence ${facts.lastSequence}, and ${visible} is visible`
+              : undefined) ??
+            chain.add(meta, extent.basePosition, facts)
+          return problem === undefined ? Effect.void : Effect.fail(new Damage(path, 0, "Unexpected", problem))
+        })
+      )
+      if (Result.isFailure(verified)) {
+        chain.skip()
+        if (!wasLetGo(verified.failure, () => manifest.state().segments.has(meta.fileId))) yield* orOn(Effect.fail(verified.failure), onDamage)
+      }
       if (extent !== undefined) logSegments++
-      logBytes += extent?.lengthBytes ?? 0
+      segmentBytes += extent?.lengthBytes ?? 0
       yield* Effect.yieldNow
     }
-    return { logSegments, logBytes }
+    return { logSegments, logBytes: logBytes + segmentBytes }
   })
+}
+
+/** Whether two states are one and the same, member by member. */
+const sameState = (a: ManifestState, b: ManifestState): boolean => {
+  const [one, other] = [encodeManifest(crc32, 1, a).bytes, encodeManifest(crc32, 1, b).bytes]
+  return one.length === other.length && one.every((byte, i) => byte === other[i])
 }
 
 /**
@@ -171,7 +215,8 @@ export const verifyOwnLog = (
 export const verifyReaderLog = (
   parts: { readonly disk: Pick<Disk["Service"], "sync">; readonly directory: string; readonly memtableBytes: number },
   take: (state: ManifestState) => void,
-  onDamage?: (damage: Damage) => void
+  onDamage?: (damage: Damage) => void,
+  pace: Pace = noPace
 ): Effect.Effect<{ readonly log: LogVerification; readonly state: ManifestState }, IoFailure | Damage> => {
   const { directory, disk, memtableBytes } = parts
   const open = () => {
@@ -192,7 +237,7 @@ export const verifyReaderLog = (
       logSegments++
       // The others were read by the open.
       if (sealed === undefined || basePosition === undefined || sealed.lastSequence > state.flushedThrough.sequence) continue
-      const verified = attempt(() => verifySegment(disk, directory, state, meta, { ...sealed, basePosition }))
+      const verified = yield* Effect.result(verifyNamedSegment(parts, state, meta, { ...sealed, basePosition }, pace))
       if (Result.isFailure(verified)) {
         const named = yield* Effect.fromResult(attempt(namedNow))
         if (!wasLetGo(verified.failure, () => named?.has(meta.fileId) === true)) yield* orOn(Effect.fail(verified.failure), onDamage)

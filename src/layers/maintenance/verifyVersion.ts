@@ -1,21 +1,18 @@
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { FileHandle } from "../../domain/disk/SyncDisk.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
-import { fileName } from "../../domain/manifest/fileNames.ts"
+import { structureProblem } from "../../domain/manifest/checkStructure.ts"
+import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
-import type { StepMachine } from "../../domain/steps.ts"
-import { type TableOpening, TableReader } from "../../domain/table/TableReader.ts"
-import { type TableVerification, verifyTable } from "../../domain/table/verifyTable.ts"
-import { walkValueFile } from "../../domain/values/walkValueFile.ts"
 import type { VerifyReport } from "../../services/Database.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { Manifest } from "../../services/Manifest.ts"
 import type { Tables } from "../../services/Tables.ts"
 import type { Wal } from "../../services/Wal.ts"
-import { codecs } from "../codecs.ts"
-import { crc32 } from "../crc32.ts"
 import { readCurrentManifest } from "../recovery/readState.ts"
-import { verifyOwnLog, verifyReaderLog, verifySegments } from "./verifyLog.ts"
+import { type Files, verifiables, verifyFile } from "./verifyFile.ts"
+import { noPace, type Pace, verifyOwnLog, verifyReaderLog, verifySegments } from "./verifyLog.ts"
 import { WorkCounter } from "./WorkCounter.ts"
 
 /** How a verification is followed. */
@@ -25,94 +22,60 @@ export interface VerifyWatch {
   readonly onDamage?: ((damage: Damage) => void) | undefined
   /** Called when it is known how much there is to read. */
   readonly onStart?: (() => void) | undefined
-}
-
-/** Where the files of a version are read from. */
-interface Files {
-  readonly open: (path: string) => FileHandle
-  readonly close: (handle: FileHandle) => void
-}
-
-/** Runs a machine that only reads one file, a slice per turn of the event loop. */
-const drive = <A>(files: Files, path: string, counter: WorkCounter, machine: StepMachine<A>): Effect.Effect<A, IoFailure | Damage> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => files.open(path)),
-    (handle) =>
-      Effect.gen(function* () {
-        let answer: Uint8Array | undefined
-        for (;;) {
-          const step = machine.next(answer)
-          if (step.done) return step.value
-          answer = undefined
-          if (step.value.step === "read") {
-            const { length, offset } = step.value
-            answer = new Uint8Array(length)
-            const count = handle.readAt(answer, offset)
-            if (count !== length) throw new Damage(path, offset, "Truncated", `${count} of ${length} bytes`)
-            counter.done += count
-          }
-          yield* Effect.yieldNow
-        }
-      }),
-    (handle) => Effect.sync(() => files.close(handle))
-  ).pipe(Effect.catchDefect((cause) => (cause instanceof IoFailure || cause instanceof Damage ? Effect.fail(cause) : Effect.die(cause))))
-
-function* openAndVerify(opening: TableOpening): StepMachine<TableVerification> {
-  return yield* verifyTable(opening.crc32, yield* TableReader.opening(opening))
+  /** How fast it may go. Default: as fast as it can, giving way to others. */
+  readonly pace?: Pace | undefined
 }
 
 /** Reads every block of every table and every record of every value file of the version, past all caches, and checks them against their parents and against each other. */
-const verifyFiles = (files: Files, directory: string, state: ManifestState, { counter, onDamage, onStart }: VerifyWatch) =>
+const verifyFiles = (files: Files, directory: string, manifestPath: string, state: ManifestState, watch: VerifyWatch) =>
   Effect.gen(function* () {
+    const { counter, onDamage, onStart, pace = noPace } = watch
     const report = { tables: 0, valueFiles: 0, blocks: 0, entries: 0, bytes: 0 }
-    for (const { fileBytes } of [...state.tables.values(), ...state.valueFiles.values()]) counter.total += fileBytes
+    const all = verifiables(state)
+    for (const { meta } of all) counter.total += meta.fileBytes
     onStart?.()
-    /** One file, which counts as read however far it could be. Undefined where it is damaged and that is no end. */
-    const verified = <A>(path: string, fileBytes: number, machine: StepMachine<A>): Effect.Effect<A | undefined, IoFailure | Damage> => {
+    const problem = structureProblem(state)
+    if (problem !== undefined) {
+      const damage = new Damage(manifestPath, 0, "Unexpected", problem)
+      if (onDamage === undefined) return yield* Effect.fail(damage)
+      onDamage(damage)
+    }
+    const damagedValues = new Set<number>()
+    const parts = { files, directory, state, isDamaged: (fileId: number) => damagedValues.has(fileId) }
+    for (const file of all) {
       const before = counter.done
-      const run = drive(files, path, counter, machine)
-      return Effect.tap(
-        onDamage === undefined
-          ? run
-          : Effect.catchIf(
-              run,
-              (error) => error instanceof Damage,
-              (damage) =>
-                Effect.sync(() => {
-                  onDamage(damage)
-                  return undefined
-                })
-            ),
-        () =>
-          Effect.sync(() => {
-            counter.done = before + fileBytes
-          })
+      const found = yield* Effect.result(
+        verifyFile(parts, file, pace, (bytes) => {
+          counter.done += bytes
+        })
       )
-    }
-    for (const table of state.tables.values()) {
-      const path = `${directory}/${fileName("table", table.fileId)}`
-      const opening = { crc32, codecs, fileId: table.fileId, path, fileBytes: table.fileBytes, root: table.root, uuid: state.uuid }
-      const found = yield* verified(path, table.fileBytes, openAndVerify(opening))
-      if (found === undefined) continue
-      report.tables++
-      report.blocks += found.leafCount
-      report.entries += found.entryCount
-      report.bytes += table.fileBytes
-    }
-    for (const file of state.valueFiles.values()) {
-      const path = `${directory}/${fileName("values", file.fileId)}`
-      const found = yield* verified(
-        path,
-        file.fileBytes,
-        walkValueFile({ crc32, codecs, fileId: file.fileId, path, fileBytes: file.fileBytes, uuid: state.uuid })
-      )
-      if (found === undefined) continue
-      report.valueFiles++
-      report.blocks += found.recordCount
-      report.bytes += file.fileBytes
+      // It counts as read, however far it could be.
+      counter.done = before + file.meta.fileBytes
+      if (Result.isFailure(found)) {
+        if (onDamage === undefined || !(found.failure instanceof Damage)) return yield* Effect.fail(found.failure)
+        if (file.kind === "values") damagedValues.add(file.meta.fileId)
+        onDamage(found.failure)
+        continue
+      }
+      if (file.kind === "table") report.tables++
+      else report.valueFiles++
+      report.blocks += found.success.blocks
+      report.entries += found.success.entries
+      report.bytes += file.meta.fileBytes
     }
     return report
   })
+
+/** Of the manifest that is current now, for messages. */
+export const manifestPathOf = ({ directory, disk }: { readonly disk: Pick<Disk["Service"], "sync">; readonly directory: string }): string => {
+  try {
+    const fileId = readCurrentManifest(disk.sync, directory, "read")?.fileId
+    if (fileId !== undefined) return `${directory}/${fileName("manifest", fileId)}`
+  } catch (cause) {
+    if (!(cause instanceof IoFailure) && !(cause instanceof Damage)) throw cause
+  }
+  return `${directory}/${currentFileName}`
+}
 
 /**
  * Verifies the files of the current version, the manifest, and the log as far as it is visible. Ends at the first damage, with its file and offset; with `onDamage` it goes on with the
@@ -143,8 +106,8 @@ export const verifyVersion = (
   return Effect.acquireUseRelease(
     Effect.sync(tables.pin),
     ({ state }) =>
-      Effect.flatMap(verifyFiles(files, directory, state, watch), (report) =>
-        Effect.map(verifyOwnLog(parts, watch.onDamage), (log) => ({ ...report, ...log }))
+      Effect.flatMap(verifyFiles(files, directory, manifestPathOf(parts), state, watch), (report) =>
+        Effect.map(verifyOwnLog(parts, watch.onDamage, watch.pace), (log) => ({ ...report, ...log }))
       ),
     (version) => Effect.sync(() => tables.unpin(version))
   )
@@ -195,8 +158,9 @@ export const verifyAsReader = (
       },
       close: () => undefined
     }
-    return Effect.flatMap(onDamage === undefined ? verifyReaderLog(parts, take) : readerLogGoingOn(parts, take, onDamage), ({ log, state }) =>
-      Effect.map(verifyFiles(files, directory, state, watch), (report) => ({ ...report, ...log }))
+    return Effect.flatMap(
+      onDamage === undefined ? verifyReaderLog(parts, take, undefined, watch.pace) : readerLogGoingOn(parts, take, onDamage),
+      ({ log, state }) => Effect.map(verifyFiles(files, directory, manifestPathOf(parts), state, watch), (report) => ({ ...report, ...log }))
     ).pipe(
       Effect.catchIf(
         (error): error is Damage => onDamage !== undefined && error instanceof Damage,

@@ -6,15 +6,13 @@ import { ValueCache as ValueCacheStore } from "../../domain/cache/ValueCache.ts"
 import {
   DatabaseClosed,
   DatabaseReadOnly,
-  fromReadFailure,
   InvalidKeyspaceName,
   InvalidOptions,
   KeyspaceDropped,
   KeyspaceNotFound,
   NotADatabase,
   type OpenError,
-  PathIsFile,
-  TooManySnapshots
+  PathIsFile
 } from "../../domain/errors.ts"
 import type { KeyspaceSettings } from "../../domain/keys/catalogRows.ts"
 import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
@@ -22,55 +20,45 @@ import { Damage, IoFailure } from "../../domain/failures.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
 import { isConfiguredAs, keyspaceSettings } from "../../domain/options/keyspaceOptions.ts"
-import { Database, type DatabaseShape, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
-import type { TransactionStats } from "../../services/Transaction.ts"
+import { Database, type DatabaseStats, type Keyspace, type Operations, type Snapshot } from "../../services/Database.ts"
+import { Breakers } from "../../services/Breakers.ts"
 import { Disk } from "../../services/Disk.ts"
 import { EngineClock } from "../../services/EngineClock.ts"
 import { EngineOptions } from "../../services/EngineOptions.ts"
 import { Entropy } from "../../services/Entropy.ts"
+import { HealthMonitor } from "../../services/HealthMonitor.ts"
 import type { SnapshotLease } from "../../services/TransactionManager.ts"
 import type { Version } from "../../services/Tables.ts"
 import * as CatalogLayer from "../Catalog.ts"
-import { checkMoment, historyError, momentOf, oldestOf, resolveMoment, retentionOf } from "../history/moment.ts"
+import { checkMoment, atError, momentOf, oldestOf, resolveMoment, retentionOf } from "../history/moment.ts"
 import { makeVersions } from "../history/makeVersions.ts"
 import { pastSnapshot } from "../history/pastSnapshot.ts"
 import { keyspaceInfo, keyspaceNameBytes } from "../keyspaceNames.ts"
-import { isCheckpointPath, noCheckpointPath } from "../maintenance/checkpoint.ts"
-import { checkpointAsReader } from "../maintenance/checkpointAsReader.ts"
-import { verifyAll } from "../maintenance/verifyAll.ts"
-import { verifyAsReader } from "../maintenance/verifyVersion.ts"
-import { makeReads, type ReadParts, readError, type ReadTarget } from "../reading/makeReads.ts"
-import { PointReader } from "../reading/PointReader.ts"
+import { makeReads, type ReadParts, type ReadTarget } from "../reading/makeReads.ts"
+import { goneError, listError, snapshotError } from "../reading/thrownErrors.ts"
+import { makePointReader, Salvaged } from "../repair/SalvagedReads.ts"
 import type { View } from "../reading/View.ts"
 import { openError } from "../Recovery.ts"
 import { SnapshotLeases } from "../SnapshotLeases.ts"
+import { readerMemory } from "../memory/readerMemory.ts"
 import { makeTables } from "../Tables.ts"
 import { readMarks, timeOf } from "../Timeline.ts"
 import { makeReaderFeed } from "./makeReaderFeed.ts"
+import { noTransactions } from "./noTransactions.ts"
 import { goneDatabase, isSameDatabase, NoDatabase, openReadOnly, type ReadOnlyState } from "./openReadOnly.ts"
+import { makeReaderUpkeep } from "./readerUpkeep.ts"
 
-const refused = Effect.suspend(() => Effect.fail(new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })))
-
-/** A reader has none. */
-const noTransactions: TransactionStats = {
-  open: 0,
-  oldestAgeMs: undefined,
-  committed: 0,
-  readOnly: 0,
-  rolledBack: 0,
-  conflicts: 0,
-  retries: 0,
-  abandoned: 0,
-  locksHeld: 0,
-  locksWaiting: 0,
-  validationBytes: 0
-}
+const readOnlyRefusal = () => new DatabaseReadOnly({ detail: "it was opened with readOnly: true" })
+const refused = Effect.suspend(() => Effect.fail(readOnlyRefusal()))
 
 const make = Effect.gen(function* () {
   const disk = yield* Disk
   const options = yield* EngineOptions
   const clock = yield* EngineClock
   const entropy = yield* Entropy
+  const health = yield* HealthMonitor
+  const breakers = yield* Breakers
+  const salvage = yield* Salvaged
   const directory = options.path
   const startedMs = clock.monotonicMs()
 
@@ -88,6 +76,7 @@ const make = Effect.gen(function* () {
           maxOpenTables: options.maxOpenTables,
           monotonicMs: clock.monotonicMs,
           initial: state,
+          faults: { breakers, health, retry: options.retry },
           removes: false
         })
         tables.openFiles()
@@ -154,7 +143,7 @@ const make = Effect.gen(function* () {
     // Each refresh makes new ones, and the old ones stay as they are.
     holdMemtables: () => () => undefined,
     hashSeed: opened.state.hashSeed,
-    point: new PointReader(tables),
+    point: makePointReader(tables, salvage),
     encoder: new KeyEncoder(),
     slab: new Slab()
   }
@@ -198,14 +187,7 @@ const make = Effect.gen(function* () {
     lease: lease.under
   })
 
-  const attemptRead = <A>(run: () => A) =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(run())
-      } catch (cause) {
-        return Effect.fail(readError(cause))
-      }
-    })
+  const attemptList = <A>(run: () => A) => Effect.try({ try: run, catch: listError })
 
   const snapshotOf = (keyspace: number, name: string) =>
     Effect.gen(function* () {
@@ -220,7 +202,7 @@ const make = Effect.gen(function* () {
             const view: View = { memtables: opened.memtables, version, sequence: opened.sequence, timeMs: clock.nowMs() }
             return Effect.succeed({ view, lease })
           } catch (cause) {
-            return Effect.fail(cause instanceof TooManySnapshots ? cause : readError(cause))
+            return Effect.fail(snapshotError(cause))
           }
         }),
         (held) => Effect.sync(held.lease.release)
@@ -267,7 +249,7 @@ const make = Effect.gen(function* () {
               const view: View = { memtables: opened.memtables, version, sequence, timeMs }
               return Effect.succeed({ historyFrom, lease, view })
             } catch (cause) {
-              return Effect.fail(historyError(cause))
+              return Effect.fail(atError(cause))
             }
           }),
           ({ lease }) => Effect.sync(lease.release)
@@ -325,6 +307,7 @@ const make = Effect.gen(function* () {
     disk,
     directory,
     heldBytesMax: options.retention.cursorBytes,
+    readersMax: options.maxTransactions,
     state: () => opened.state,
     sequence: () => opened.sequence,
     catalog: () => projections.catalog,
@@ -375,6 +358,7 @@ const make = Effect.gen(function* () {
       visibleSequence: opened.sequence,
       durableSequence: opened.sequence,
       flushedSequence: state.flushedThrough.sequence,
+      breakers: breakers.stats(),
       levels: tables.current().levels.map((level, index) => ({
         level: index,
         tables: level.length,
@@ -390,6 +374,13 @@ const make = Effect.gen(function* () {
         total: tableBytes + valueBytes + logBytes + manifestBytes
       },
       retention: retentionOf(state),
+      memory: readerMemory({
+        memtables: opened.memtables.reduce((sum, memtable) => sum + memtable.memoryBytes, 0),
+        tableIndexes: tables.indexBytes(),
+        blockCache: cache.bytesAllocated,
+        valueCache: valueCache.bytesAllocated,
+        cacheCapacity: options.cacheBytes
+      }),
       memtables: {
         active: 1,
         frozen: opened.memtables.length - 1,
@@ -397,7 +388,7 @@ const make = Effect.gen(function* () {
         entries: opened.memtables.reduce((sum, memtable) => sum + memtable.entryCount, 0)
       },
       blockCache: { bytes: cache.bytesUsed, capacityBytes: cache.capacityBytes, hits: cache.hits, misses: cache.misses },
-      valueCache: { bytes: valueCache.bytes, capacityBytes: options.valueCacheBytes, hits: valueCache.hits, misses: valueCache.misses },
+      valueCache: { bytes: valueCache.bytes, capacityBytes: valueCache.capacityBytes, hits: valueCache.hits, misses: valueCache.misses },
       commits: { transactions: 0, groups: 0, syncs: 0, logBytes: 0 },
       flushes: { count: 0, bytes: 0 },
       compactions: { count: 0, running: 0, trivialMoves: 0, bytesRead: 0, bytesWritten: 0 },
@@ -405,6 +396,7 @@ const make = Effect.gen(function* () {
       stalls: { slowed: 0, stopped: 0, waiting: 0, totalMs: 0 },
       transactions: noTransactions,
       snapshots: open,
+      scrub: scrubStats(),
       recovery: {
         replayedTransactions: opened.replayedTransactions,
         replayedBytes: opened.replayedBytes,
@@ -414,13 +406,25 @@ const make = Effect.gen(function* () {
       }
     }
   }
+  const { scrubStats, ...ownUpkeep } = yield* makeReaderUpkeep({
+    disk,
+    entropy,
+    clock,
+    directory,
+    options,
+    closed: () => (closed ? new DatabaseClosed({ path: directory }) : undefined),
+    lineageId: () => opened.state.lineageId
+  })
   const openMs = clock.monotonicMs() - startedMs
 
   // Before the one that closes, and so after it: streams that end find the database closed.
   yield* feed.start
+  health.refuseWrites(readOnlyRefusal(), salvage === undefined ? "opened with readOnly: true" : "opened with salvage: true")
+  yield* health.started
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true
+      health.stopping()
       tables.close()
     })
   )
@@ -453,15 +457,18 @@ const make = Effect.gen(function* () {
     dropCursor: () => refused,
     cursors: feed.cursors,
     dropKeyspace: () => refused,
-    keyspaces: attemptRead(() => {
-      checkOpen()
-      const { catalog } = projections
-      return catalog.names().map(({ id, name }) => keyspaceInfo(name, id, opened.state, catalog.settings(id)))
+    keyspaces: Effect.try({
+      try: () => {
+        checkOpen()
+        const { catalog } = projections
+        return catalog.names().map(({ id, name }) => keyspaceInfo(name, id, opened.state, catalog.settings(id)))
+      },
+      catch: goneError
     }),
-    health: Effect.sync(() =>
-      closed ? { state: "stopping" as const, reasons: [] } : { state: "readOnly" as const, reasons: ["opened with readOnly: true"] }
-    ),
-    refresh: attemptRead(() => {
+    health: Effect.sync(health.current),
+    salvage,
+    healthEvents: health.events,
+    refresh: attemptList(() => {
       checkOpen()
       const next = reopen()
       // In one step, whatever fails afterwards: the new tables show nothing of an older moment.
@@ -473,21 +480,13 @@ const make = Effect.gen(function* () {
     }),
     flush: refused,
     compact: () => refused,
-    checkpoint: (path) =>
-      Effect.suspend((): ReturnType<DatabaseShape["checkpoint"]> => {
-        if (closed) return Effect.fail(new DatabaseClosed({ path: directory }))
-        if (!isCheckpointPath(path)) return Effect.fail(noCheckpointPath())
-        return checkpointAsReader({ disk, entropy, directory, memtableBytes: options.memtableBytes }, path)
-      }),
-    verify: Effect.mapError(verifyAsReader({ disk, directory, memtableBytes: options.memtableBytes }), fromReadFailure),
-    verifyAll: (workOptions) =>
-      Effect.mapError(
-        verifyAll(workOptions, (watch) => verifyAsReader({ disk, directory, memtableBytes: options.memtableBytes }, watch)),
-        fromReadFailure
-      ),
+    ...ownUpkeep,
     stats: Effect.sync(stats)
   })
 })
 
 /** Beside a live writer, or alone: takes no lock and writes nothing. May show transactions that the writer has logged and not acknowledged yet. */
-export const layer: Layer.Layer<Database, OpenError, Disk | EngineOptions | EngineClock | Entropy> = Layer.effect(Database, make)
+export const layer: Layer.Layer<Database, OpenError, Breakers | Disk | EngineOptions | EngineClock | Entropy | HealthMonitor> = Layer.effect(
+  Database,
+  make
+)

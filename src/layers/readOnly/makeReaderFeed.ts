@@ -15,13 +15,13 @@ import type { DatabaseShape, Keyspace } from "../../services/Database.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { LogPin } from "../../services/LogView.ts"
 import { ChangeDecoder } from "../feed/ChangeDecoder.ts"
-import { followLog, type FollowParts, openReader } from "../feed/followLog.ts"
+import { changesError, followLog, type FollowParts, openReader } from "../feed/followLog.ts"
 import { KeyspaceNames } from "../feed/KeyspaceNames.ts"
 import { LogPositions } from "../feed/LogPositions.ts"
 import { checkOptions } from "../feed/makeFeed.ts"
 import { makeWatch, type WatchParts } from "../feed/makeWatch.ts"
 import { systemRows } from "../feed/systemRows.ts"
-import { readError } from "../reading/makeReads.ts"
+import { listError } from "../reading/thrownErrors.ts"
 import { FollowedLog } from "./FollowedLog.ts"
 import { NameDecoder } from "./NameDecoder.ts"
 
@@ -33,6 +33,8 @@ export interface ReaderFeedParts extends WatchParts {
   readonly directory: string
   /** How much log that the writer has let go of may be held for slow readers. */
   readonly heldBytesMax: number
+  /** How many streams may be open at once. */
+  readonly readersMax: number
   /** As the open, or the last refresh, found them. */
   readonly state: () => ManifestState
   readonly sequence: () => number
@@ -63,7 +65,7 @@ export const makeReaderFeed = (parts: ReaderFeedParts): ReaderFeed => {
     else isFollowed.closeUnsafe()
   })
   const positions = new LogPositions({ log, nextSequence: log.nextSequence, visibleSequence: log.visibleSequence }, { state: () => log.state })
-  const follow: FollowParts = { disk, log, positions, openSegment: log.openSegment, readers: new Set() }
+  const follow: FollowParts = { disk, log, positions, openSegment: log.openSegment, readers: new Set(), readersMax: parts.readersMax }
   // What was found out of a name stays true over a refresh.
   const names = new KeyspaceNames(
     { nameOf: (id) => catalog().nameOf(id), idOf: (name) => catalog().idOf(name), droppedIds: () => catalog().droppedIds() },
@@ -115,14 +117,14 @@ export const makeReaderFeed = (parts: ReaderFeedParts): ReaderFeed => {
       /** Keeps what will be shown while names are learned. */
       let pin: LogPin | undefined
       // Keyspaces that were made after the last refresh are known by the log only: it is read from there, for a stream that begins later.
-      const learned = followLog(follow, () => {
+      const learned = followLog(follow, changesError, () => {
         begun = begin(options)
         const { seen, start } = begun
         const from = Math.max(positions.afterLost(seen + 1), positions.oldest())
         pin = log.pin(start, () => undefined)
         return { reader: openReader(follow, Math.min(start, from)), decoder: new NameDecoder(names), check, until: start - 1 }
       })
-      const shown = followLog(follow, () => {
+      const shown = followLog(follow, changesError, () => {
         const { filter, live, seen, start } = begun ?? begin(options)
         // It may have been too much to be kept.
         const reader = openReader(follow, positions.start(start))
@@ -162,7 +164,7 @@ export const makeReaderFeed = (parts: ReaderFeedParts): ReaderFeed => {
         checkOpen()
         return Effect.succeed(readCursors().map(({ name, next }): CursorInfo => ({ name, next })))
       } catch (cause) {
-        return Effect.fail(readError(cause))
+        return Effect.fail(listError(cause))
       }
     }),
     watch: makeWatch({ ...parts, checkOpen: check, latest: lookedAt }, follow, positions),

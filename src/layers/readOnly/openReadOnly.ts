@@ -4,7 +4,7 @@ import { Damage, IoFailure } from "../../domain/failures.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
-import { readCurrentManifest } from "../recovery/readState.ts"
+import { fittingState, readCurrentManifest } from "../recovery/readState.ts"
 import { Replay } from "../recovery/Replay.ts"
 import { scanLog } from "../recovery/scanLog.ts"
 
@@ -52,7 +52,7 @@ export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: n
       const { state } = content
       take(state)
       const replay = new Replay(memtableBytes, state.hashSeed, state.flushedThrough.sequence)
-      const log = scanLog(disk, directory, state, (group) => replay.group(group))
+      const log = fittingState(directory, content, () => scanLog(disk, directory, state, (group) => replay.group(group)))
       let sequence = state.flushedThrough.sequence
       for (const { handle, scan } of log.segments) {
         handle.close()
@@ -81,5 +81,6 @@ export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: n
       throw cause
     }
   }
-  throw last
+  // Every time it was named, and every time it was not there.
+  throw last instanceof IoFailure ? new Damage(last.path, 0, "Missing", "the manifest names this file") : last
 }

@@ -111,6 +111,8 @@ export class PointReader {
       }
       for (let i = from; i < to; i++) {
         const slot = slots[i]!
+        // None is opened for a key beyond its bounds: one that is damaged takes no other keys with it.
+        if (slot.reader === undefined && isOutside(slot, keyspace, key, keyStart, keyEnd)) continue
         const reader = slot.reader ?? this.tables.reader(slot)
         slot.touched = true
         if (!reader.tombstones.isEmpty) tombstone = Math.max(tombstone, reader.coveringTombstone(keyspace, key, keyStart, keyEnd, snapshot))
@@ -140,6 +142,13 @@ export class PointReader {
 const isBefore = (slot: TableSlot, keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number): boolean => {
   const { smallest } = slot.meta
   return (keyspace - smallest.keyspace || compareRanges(key, keyStart, keyEnd, smallest.key, 0, smallest.key.length)) < 0
+}
+
+/** Whether the table's bounds, which cover its range tombstones too, leave the key out. */
+const isOutside = (slot: TableSlot, keyspace: number, key: Uint8Array, keyStart: number, keyEnd: number): boolean => {
+  const { largest } = slot.meta
+  if (isBefore(slot, keyspace, key, keyStart, keyEnd)) return true
+  return (keyspace - largest.keyspace || compareRanges(key, keyStart, keyEnd, largest.key, 0, largest.key.length)) > 0
 }
 
 /** The first table of a level whose last key is not before the key. */

@@ -1,5 +1,6 @@
 import type * as Effect from "effect/Effect"
-import type { Damage, IoFailure } from "../../domain/failures.ts"
+import { Damage, type IoFailure } from "../../domain/failures.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import { CursorState, type BlockNeed, type EntryCursor } from "../../domain/EntryCursor.ts"
 import type { KeyBounds } from "../../domain/keys/KeyBounds.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
@@ -37,6 +38,8 @@ export interface PendingBlock {
 export class RangeReader {
   /** Set when `advance(false)` returned "pending". */
   pending: PendingBlock | undefined = undefined
+  /** Whether a block that cannot be read just now may be `pending`, although blocking is allowed: who brings it can wait for it. */
+  mayWait = false
   private blocksRead = 0
   /** Per table, the blocks read last. */
   private readonly runs = new Map<number, { readonly first: number; readonly blocks: ReadonlyArray<Uint8Array> }>()
@@ -140,8 +143,21 @@ export class RangeReader {
     const count = follows ? Math.min(run.blocks.length * 2, runBlocksMax) : 1
     const first = this.reverse ? Math.max(0, leaf - count + 1) : leaf
     const last = this.reverse ? leaf : Math.min(leaf + count, this.tables.reader(slot).leafCount) - 1
-    const blocks = this.tables.readLeaves(slot, first, last, this.keepsBlock())
-    this.runs.set(id, { first, blocks })
+    const keeps = this.keepsBlock()
+    try {
+      return this.read(slot, leaf, first, last, keeps)
+    } catch (cause) {
+      if (this.mayWait && mayPass(cause)) return undefined
+      // Of blocks that are read ahead, one may be damaged that is never needed.
+      if (!(cause instanceof Damage) || first === last) throw cause
+    }
+    return this.read(slot, leaf, leaf, leaf, keeps)
+  }
+
+  /** The block of `leaf`, out of those from `first` to `last`, which are read together. */
+  private read(slot: TableSlot, leaf: number, first: number, last: number, keeps: boolean): Uint8Array | undefined {
+    const blocks = this.tables.readLeaves(slot, first, last, keeps)
+    this.runs.set(slot.meta.fileId, { first, blocks })
     return blocks[leaf - first]
   }
 

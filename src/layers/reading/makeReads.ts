@@ -5,6 +5,7 @@ import { decodeText } from "../../domain/bytes/decodeText.ts"
 import type { Slab } from "../../domain/bytes/Slab.ts"
 import {
   DatabaseClosed,
+  DatabaseFailed,
   fromReadFailure,
   InvalidKey,
   InvalidRange,
@@ -14,6 +15,7 @@ import {
   SnapshotExpired,
   TooManySnapshots
 } from "../../domain/errors.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import type { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
@@ -62,7 +64,11 @@ const never = Infinity
 
 /** What a read may throw, as its public error. Defects pass through. */
 export const readError = (cause: unknown): ReadError =>
-  cause instanceof InvalidKey || cause instanceof KeyspaceDropped || cause instanceof SnapshotExpired || cause instanceof DatabaseClosed
+  cause instanceof InvalidKey ||
+  cause instanceof KeyspaceDropped ||
+  cause instanceof SnapshotExpired ||
+  cause instanceof DatabaseClosed ||
+  cause instanceof DatabaseFailed
     ? cause
     : fromReadFailure(cause)
 
@@ -218,6 +224,16 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
   }
   const makeReader = (view: View, bounds: KeyBounds) => new RangeReader(tables, view, keyspace, bounds)
 
+  /** The value of the entry; undefined where reading it failed with what may pass: it is then brought through the pool. */
+  const atHand = (reader: RangeReader): Uint8Array | undefined => {
+    try {
+      return reader.value(slab)
+    } catch (cause) {
+      if (mayPass(cause)) return undefined
+      throw cause
+    }
+  }
+
   const scan = (range?: ScanRange, options?: ScanOptions): Stream.Stream<Entry, ScanError> =>
     // Uninterruptible until the lease has its finalizer; the pulls it returns are not.
     Stream.scoped(
@@ -233,6 +249,7 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
               return Effect.succeed(Effect.fail(error))
             }
             const { lease, reader } = opened
+            reader.mayWait = true
             const withExpiry = options?.expiry === true
             let size = firstChunk
             let bytes = 0
@@ -240,8 +257,9 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
 
             const bring = Effect.suspend(() => {
               const { need, slot } = reader.pending!
-              return Effect.mapError(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()), readError)
+              return Effect.mapError(tables.retried(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock())), readError)
             })
+            const bringValue = () => Effect.mapError(tables.retried(reader.valuePooled()), readError)
 
             /** Whether the chunk is full with this entry, the reader's current one. */
             const add = (entries: Array<Entry>, key: Uint8Array, value: Uint8Array): boolean => {
@@ -265,12 +283,13 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
                   }
                   if (state === "pending") break
                   const key = reader.key(slab)
-                  if (reader.isPointer && !mayBlock) {
-                    return Effect.flatMap(Effect.mapError(reader.valuePooled(), readError), (value) =>
+                  const value = reader.isPointer && !mayBlock ? undefined : atHand(reader)
+                  if (value === undefined) {
+                    return Effect.flatMap(bringValue(), (value) =>
                       add(entries, key, value) ? Effect.succeed(nonEmpty(entries)) : fill(entries, () => reader.advance(mayBlock), mayBlock)
                     )
                   }
-                  if (add(entries, key, reader.value(slab))) break
+                  if (add(entries, key, value)) break
                   state = reader.advance(mayBlock)
                 }
               } catch (cause) {
@@ -352,11 +371,12 @@ export const makeReads = (parts: ReadParts, target: ReadTarget): { readonly read
     <A, B>(inline: (a: A) => B, cold: (a: A) => Effect.Effect<B, ReadError>) =>
     (a: A): Effect.Effect<B, ReadError> =>
       Effect.suspend(() => {
-        if (!tables.readsAreFast()) return cold(a)
+        if (!tables.readsAreFast()) return tables.retried(cold(a))
         try {
           return Effect.succeed(inline(a))
         } catch (cause) {
-          return Effect.fail(readError(cause))
+          // What may pass is tried again, by the way that may wait.
+          return mayPass(cause) ? tables.retried(cold(a)) : Effect.fail(readError(cause))
         }
       })
 

@@ -1,5 +1,5 @@
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
-import { Damage } from "../../domain/failures.ts"
+import { Damage, IoFailure } from "../../domain/failures.ts"
 import { decodeCurrent } from "../../domain/manifest/current.ts"
 import {
   currentFileName,
@@ -7,21 +7,25 @@ import {
   fileName,
   lockFileName,
   lockOwnerFileName,
-  parseFileName
+  parseFileName,
+  reserveFileName,
+  reserveTemporaryFileName
 } from "../../domain/manifest/fileNames.ts"
 import { type ManifestContent, readManifest } from "../../domain/manifest/manifestFile.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import { crc32 } from "../crc32.ts"
 import { readSegmentHeader } from "./scanLog.ts"
+import { GroupFlag } from "../../domain/wal/GroupHeader.ts"
 import { scanSegment } from "../../domain/wal/scanSegment.ts"
 
-/** The whole file. Throws `IoFailure` where reading fails; a short read of a file that is long enough is one too. */
+/** The whole file. Throws `IoFailure` where reading fails; a short read of a file that is long enough is one too: taken for its end, it would be damage, or a torn tail. */
 export const readWhole = (disk: SyncDisk, path: string): Uint8Array => {
   const handle = disk.open(path, "read")
   try {
     const bytes = new Uint8Array(handle.sizeBytes())
     const count = handle.readAt(bytes, 0)
-    return count === bytes.length ? bytes : bytes.subarray(0, count)
+    if (count < bytes.length) throw new IoFailure("read", path, "EIO", `read ${path}: ${count} of ${bytes.length} bytes`)
+    return bytes
   } finally {
     handle.close()
   }
@@ -39,8 +43,34 @@ export const readCurrentManifest = (disk: SyncDisk, directory: string, access: "
   return content
 }
 
+/**
+ * What looks at the files that a state names. Where the manifest's end was cut, the state may be an older one: an append that was torn leaves every file that this one names, so what is missing
+ * or beyond it is blamed on the damaged end. Throws `Damage`.
+ */
+export const fittingState = <A>(directory: string, content: ManifestContent | undefined, run: () => A): A => {
+  try {
+    return run()
+  } catch (cause) {
+    if (content?.torn !== true || !(cause instanceof Damage) || (cause.reason !== "Missing" && cause.reason !== "Unexpected")) throw cause
+    const path = `${directory}/${fileName("manifest", content.fileId)}`
+    throw new Damage(
+      path,
+      content.lengthBytes,
+      "ChecksumMismatch",
+      `what follows is no valid record, and the state before it does not fit: ${cause.message}`
+    )
+  }
+}
+
 /** Names that may stand in a directory before anything of a database does. */
-const harmless = new Set([lockFileName, `${lockFileName}-journal`, lockOwnerFileName, currentTemporaryFileName])
+const harmless = new Set([
+  lockFileName,
+  `${lockFileName}-journal`,
+  lockOwnerFileName,
+  currentTemporaryFileName,
+  reserveFileName,
+  reserveTemporaryFileName
+])
 
 export interface Listing {
   readonly files: ReadonlyArray<{ readonly name: string; readonly kind: "log" | "manifest" | "table" | "values"; readonly id: number }>
@@ -72,7 +102,7 @@ export const checkNamedFiles = (disk: SyncDisk, directory: string, state: Manife
 
 /**
  * The files of ours that the manifest does not name: what a crash left behind. Throws `Damage`, and so deletes nothing, where one of them cannot be such a left-over: an id
- * beyond the reservation, an epoch that no open of this manifest can have reached, or a segment of the manifest's own epoch with transactions that are in no table.
+ * beyond the reservation, an epoch that no open of this manifest can have reached, commits of a later one, or a segment of the manifest's own epoch with transactions that are in no table.
  */
 export const findOrphans = (disk: SyncDisk, directory: string, manifestId: number, state: ManifestState, listing: Listing): Orphans => {
   const orphans: Array<string> = []
@@ -118,8 +148,24 @@ const checkOrphanSegment = (disk: SyncDisk, path: string, state: ManifestState):
     if (header === undefined) return undefined
     const { epoch } = header
     if (epoch > state.epoch + 1) throw new Damage(path, 0, "Unexpected", `epoch ${epoch} in a directory of epoch ${state.epoch}`)
-    if (epoch !== state.epoch) return epoch
-    const scan = scanSegment(crc32, header, { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) })
+    if (epoch < state.epoch) return epoch
+    let committed: number | undefined
+    const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
+    const scan = scanSegment(crc32, header, source, {
+      onGroup: ({ header: group }) => {
+        if ((group.flags & GroupFlag.rewritten) === 0) committed ??= group.firstSequence
+      }
+    })
+    // An open that crashed has written groups again, and none of its own: those come after its rename.
+    if (epoch > state.epoch) {
+      if (committed === undefined) return epoch
+      throw new Damage(
+        path,
+        0,
+        "Unexpected",
+        `sequence ${committed} was committed in epoch ${epoch}, and CURRENT names a manifest of epoch ${state.epoch}`
+      )
+    }
     if (scan.nextSequence !== undefined && scan.nextSequence - 1 > state.flushedThrough.sequence) {
       throw new Damage(path, 0, "Unexpected", `it holds transactions up to ${scan.nextSequence - 1} and the manifest does not name it`)
     }

@@ -1,17 +1,19 @@
+import { isDiskFull } from "../../domain/disk/diskFull.ts"
 import type { FileHandle, SyncDisk } from "../../domain/disk/SyncDisk.ts"
-import { Damage } from "../../domain/failures.ts"
+import { Damage, IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
 import { currentFileName, currentTemporaryFileName, fileName } from "../../domain/manifest/fileNames.ts"
 import { encodeManifest } from "../../domain/manifest/manifestFile.ts"
 import type { SegmentMeta } from "../../domain/manifest/SegmentMeta.ts"
 import { blankState, draftOf, fileIdBlock, type ManifestState, sequenceBlock } from "../../domain/manifest/ManifestState.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
-import { GroupFlag, readGroupHeader, writeGroupHeader } from "../../domain/wal/GroupHeader.ts"
+import { GroupFlag, readGroupHeader, verifyGroup, writeGroupHeader } from "../../domain/wal/GroupHeader.ts"
+import type { VerifiedGroup } from "../../domain/wal/LoggedTransaction.ts"
 import { decodeSegmentHeader, encodeSegmentHeader } from "../../domain/wal/SegmentHeader.ts"
 import type { LogSegment, RetainedSegment } from "../../services/LogSegment.ts"
 import type { OpenManifest, RecoveryReport } from "../../services/Recovery.ts"
 import { crc32 } from "../crc32.ts"
-import { checkFresh, checkNamedFiles, findOrphans, listDirectory, readCurrentManifest } from "./readState.ts"
+import { checkFresh, checkNamedFiles, findOrphans, fittingState, listDirectory, readCurrentManifest } from "./readState.ts"
 import { GroupPositions } from "../../domain/wal/GroupPositions.ts"
 import { Replay } from "./Replay.ts"
 import { checkKept, type ScannedLog, scanLog, type ScannedSegment } from "./scanLog.ts"
@@ -41,6 +43,8 @@ export interface RecoverInput {
   readonly monotonicMs: () => number
   /** Sequences to reserve. Default `sequenceBlock`. */
   readonly sequencesReserved?: number
+  /** Called after each mebibyte of log with the bytes replayed so far. */
+  readonly onReplay?: (replayedBytes: number) => void
 }
 
 export interface Recovered {
@@ -88,21 +92,32 @@ export const recover = (input: RecoverInput): Recovered => {
     })
   } else {
     old = content.state
-    ;({ orphans: leftovers, rewritten: rewrittenBefore } = findOrphans(disk, directory, content.fileId, old, listing))
-    checkNamedFiles(disk, directory, old)
+    const { fileId, state } = content
+    ;({ orphans: leftovers, rewritten: rewrittenBefore } = fittingState(directory, content, () => {
+      checkNamedFiles(disk, directory, state)
+      return findOrphans(disk, directory, fileId, state, listing)
+    }))
   }
   input.raiseTime(old.engineTimeMs)
 
   const replay = new Replay(input.memtableBytes, old.hashSeed, old.flushedThrough.sequence)
-  const kept = checkKept(disk, directory, old)
-  const log = scanLog(disk, directory, old, (group) => replay.group(group))
+  const kept = fittingState(directory, content, () => checkKept(disk, directory, old))
+  const log = fittingState(directory, content, () => scanLog(disk, directory, old, replayed(replay, input.onReplay)))
   const opened: Array<FileHandle> = log.segments.map((s) => s.handle)
+  /** Files that nothing refers to before the rename. */
+  const made: Array<string> = []
   try {
     const lastSequence = Math.max(old.flushedThrough.sequence, replay.lastSequence, lastSequenceOf(log.segments))
+    if (content !== undefined && lastSequence > old.sequencesThrough) {
+      // Sequences are reserved before they are used: an edit that was durable is gone, and going on from the one before it would give them out a second time.
+      const path = `${directory}/${fileName("manifest", content.fileId)}`
+      throw new Damage(path, content.lengthBytes, "Unexpected", `the log holds sequence ${lastSequence}, and only ${old.sequencesThrough} are reserved`)
+    }
     const engineTimeMs = input.raiseTime(replay.lastCommitTimeMs)
 
     // Ids come from what the old manifest reserves, above everything found: a crash of this open collides with nothing.
-    let highest = content?.fileId ?? 0
+    // And above everything that was ever named: a reader beside us may still hold a file that is gone, and knows it by its id.
+    let highest = Math.max(content?.fileId ?? 0, old.fileIdsUsed)
     for (const { id } of listing.files) if (id > highest) highest = id
     const segmentId = highest + 1
     const manifestId = highest + 2
@@ -131,6 +146,7 @@ export const recover = (input: RecoverInput): Recovered => {
     const headerBytes = encodeSegmentHeader(crc32, { uuid: old.uuid, fileId: segmentId, epoch: header.epoch, salt: header.salt })
     const handle = disk.open(segmentPath, "create")
     opened.push(handle)
+    made.push(segmentPath)
     handle.writev([headerBytes], 0)
     const segment: LogSegment = {
       fileId: segmentId,
@@ -171,11 +187,13 @@ export const recover = (input: RecoverInput): Recovered => {
     const encoded = encodeManifest(crc32, manifestId, next)
     const manifestHandle = disk.open(manifestPath, "create")
     opened.push(manifestHandle)
+    made.push(manifestPath)
     manifestHandle.writev([encoded.bytes], 0)
     manifestHandle.datasync()
     const temporary = `${directory}/${currentTemporaryFileName}`
     if (disk.stat(temporary) !== undefined) disk.remove(temporary)
     const currentHandle = disk.open(temporary, "create")
+    made.push(temporary)
     try {
       currentHandle.writev([encodeCurrent(crc32, manifestId)], 0)
       currentHandle.datasync()
@@ -190,6 +208,7 @@ export const recover = (input: RecoverInput): Recovered => {
     for (const { handle: oldHandle, sizeBytes } of log.segments.map((s) => ({ handle: s.handle, sizeBytes: s.sizeBytes }))) {
       if (oldHandle.sizeBytes() !== sizeBytes) throw new LogMoved(`${oldHandle.path} grew while it was being opened`)
     }
+    made.length = 0
     disk.rename(temporary, `${directory}/${currentFileName}`)
     disk.syncDirectory(directory)
     const currentInode = disk.stat(`${directory}/${currentFileName}`)!.inode
@@ -225,7 +244,20 @@ export const recover = (input: RecoverInput): Recovered => {
     }
   } catch (cause) {
     for (const handle of opened) closeQuietly(handle)
+    // What was made for the new epoch takes room from the next attempt; nothing names it.
+    if (isDiskFull(cause)) for (const path of made) removeQuietly(disk, path)
     throw cause
+  }
+}
+
+/** Folds groups, and tells how many bytes they were. */
+const replayed = (replay: Replay, onReplay: RecoverInput["onReplay"]): ((group: VerifiedGroup) => void) => {
+  let toldBytes = 0
+  return (group) => {
+    replay.group(group)
+    if (onReplay === undefined || replay.bytes - toldBytes < rewriteBytesMax) return
+    toldBytes = replay.bytes
+    onReplay(toldBytes)
   }
 }
 
@@ -284,7 +316,7 @@ const splitAtFloor = (log: ScannedLog, positions: GroupPositions, lastCommitMs: 
 }
 
 /** Writes the groups again behind one another: same sequences, same commit times, new place, new epoch, new chain. */
-const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, positions: GroupPositions): void => {
+export const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, positions: GroupPositions): void => {
   let buffers: Array<Uint8Array> = []
   let buffered = 0
   let offset = segment.headerBytes
@@ -300,9 +332,17 @@ const rewriteGroups = (beyond: SplitLog["beyond"], segment: LogSegment, position
       const record = from.scan.groups.at(i)
       const bytes = new Uint8Array(record.lengthBytes)
       if (segment.firstSequence === 0) segment.firstSequence = record.firstSequence
-      if (from.handle.readAt(bytes, record.offset) !== bytes.length)
-        throw new Damage(from.path, record.offset, "Truncated", "the group was there a moment ago")
-      const header = readGroupHeader(bytes, 0)!
+      const count = from.handle.readAt(bytes, record.offset)
+      const header = readGroupHeader(bytes, 0)
+      // It gets a sum of its own: what is read wrong here would be right for ever.
+      if (
+        count !== bytes.length ||
+        header?.sum !== record.sum ||
+        header.lengthBytes !== bytes.length ||
+        !verifyGroup(crc32, from.header.saltSum, from.path, record.offset, bytes, 0, header)
+      ) {
+        throw new IoFailure("read", from.path, "EIO", `read ${from.path}: the group at byte ${record.offset} was another one a moment ago`)
+      }
       const sum = writeGroupHeader(crc32, segment.header.saltSum, bytes, {
         codec: header.codec,
         flags: header.flags | GroupFlag.rewritten,

@@ -1,6 +1,6 @@
 import type { FileHandle, SyncDisk } from "../../domain/disk/SyncDisk.ts"
-import { Damage } from "../../domain/failures.ts"
-import { fileName } from "../../domain/manifest/fileNames.ts"
+import { Damage, IoFailure } from "../../domain/failures.ts"
+import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { SegmentMeta, SegmentSeal } from "../../domain/manifest/SegmentMeta.ts"
 import type { VerifiedGroup } from "../../domain/wal/LoggedTransaction.ts"
@@ -35,7 +35,8 @@ const headerReadBytes = segmentAlignmentMax
 
 export const readSegmentHeader = (handle: FileHandle, path: string): SegmentHeader => {
   const bytes = new Uint8Array(Math.min(headerReadBytes, handle.sizeBytes()))
-  handle.readAt(bytes, 0)
+  const count = handle.readAt(bytes, 0)
+  if (count < bytes.length) throw new IoFailure("read", path, "EIO", `read ${path}: ${count} of ${bytes.length} bytes`)
   return decodeSegmentHeader(crc32, path, bytes)
 }
 
@@ -90,7 +91,7 @@ export const checkKept = (disk: SyncDisk, directory: string, state: ManifestStat
  * Judges every named segment by the tail rule, then hands the groups that are not yet in tables to `onGroup`, oldest first.
  *
  * Two passes: a group in a newer segment may prove that an older one was durable further than it can still be read, so floors are gathered from the newest segment
- * backward before anything older is believed.
+ * backward before anything older is believed. A pass that ends earlier than the other, of the same bytes, was read wrong: that fails, and cuts nothing.
  */
 export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState, onGroup: (group: VerifiedGroup) => void): ScannedLog => {
   const flushed = state.flushedThrough
@@ -103,7 +104,7 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
     let floor = flushed.position
     for (const { meta } of opened) floor = Math.max(floor, meta.floorPosition ?? 0)
     let nextBase: number | undefined
-    const judged = opened.map(() => ({ empty: false, nextBase: undefined as number | undefined }))
+    const judged = opened.map((): Judged => ({ empty: false, nextBase: undefined, scan: undefined }))
     for (let i = opened.length - 1; i >= 0; i--) {
       const { handle, header, meta, path } = opened[i]!
       const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
@@ -117,6 +118,7 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
       })
       floor = Math.max(floor, scan.durableFloor)
       judged[i]!.empty = scan.groups.length === 0
+      judged[i]!.scan = scan
       if (scan.basePosition !== undefined && (scan.groups.length > 0 || scan.tail.kind === "torn")) nextBase = scan.basePosition
     }
 
@@ -127,6 +129,9 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
     let cutBytes = 0
     let laterGroups = 0
     let previous: SegmentScan | undefined
+    // Closed at the end: a later segment may be damaged, and then all are.
+    const empty: Array<FileHandle> = []
+    let torn: { readonly path: string; readonly endOffset: number } | undefined
     opened.forEach(({ handle, header, meta, path }, i) => {
       const source = { path, readAt: handle.readAt.bind(handle), sizeBytes: handle.sizeBytes.bind(handle) }
       const base = previous?.endPosition ?? meta.basePosition
@@ -142,12 +147,14 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
           if (group.header.position + group.header.lengthBytes > flushed.position) onGroup(group)
         }
       })
+      demandSame(path, judged[i]!.scan, scan, base, lastSum)
       if (scan.tail.kind === "torn") {
+        torn ??= { path, endOffset: scan.endOffset }
         cutBytes += handle.sizeBytes() - scan.endOffset
         laterGroups += scan.tail.laterGroups
       }
       if (scan.groups.length === 0) {
-        handle.close()
+        empty.push(handle)
         return
       }
       checkGaps(path, state, scan.gaps)
@@ -160,10 +167,52 @@ export const scanLog = (disk: SyncDisk, directory: string, state: ManifestState,
       endPosition = scan.endPosition!
       lastSum = scan.lastSum
     })
+    checkReliedOn(state, Math.max(flushed.sequence, (previous?.nextSequence ?? 1) - 1), torn ?? opened.at(-1))
+    for (const handle of empty) handle.close()
     return { segments, floor, endPosition, lastSum: lastSum ?? 0, cutBytes, laterGroups }
   } catch (cause) {
     for (const { handle } of opened) handle.close()
     throw cause
+  }
+}
+
+/** What the backward pass found of a segment. */
+interface Judged {
+  empty: boolean
+  nextBase: number | undefined
+  scan: SegmentScan | undefined
+}
+
+/**
+ * Throws `IoFailure` where the groups of a segment were there when it was read first, and are not now. Not compared are segments of which the first reading could not know where they
+ * begin, or what is before them: they may end earlier by rule.
+ */
+const demandSame = (
+  path: string,
+  first: SegmentScan | undefined,
+  now: SegmentScan,
+  base: number | undefined,
+  previousSum: number | undefined
+): void => {
+  if (first === undefined || first.groups.length === 0 || now.endOffset >= first.endOffset) return
+  if (base !== undefined && base !== first.basePosition) return
+  if (previousSum !== undefined && previousSum !== first.firstPreviousSum) return
+  throw new IoFailure("read", path, "EIO", `read ${path}: groups up to byte ${first.endOffset} at first, up to ${now.endOffset} the second time`)
+}
+
+/**
+ * A dropped keyspace stands in the manifest once files of it may be gone, and its drop was durable before: a log that ends earlier has lost something that was, and with it the keyspace would be
+ * there again without what it held.
+ */
+const checkReliedOn = (state: ManifestState, lastSequence: number, end: { readonly path: string; readonly endOffset?: number } | undefined): void => {
+  for (const [keyspace, sequence] of state.droppedKeyspaces) {
+    if (sequence > lastSequence)
+      throw new Damage(
+        end?.path ?? currentFileName,
+        end?.endOffset ?? 0,
+        "ChecksumMismatch",
+        `the log ends with sequence ${lastSequence}, but ${sequence}, which dropped keyspace ${keyspace}, was durable`
+      )
   }
 }
 

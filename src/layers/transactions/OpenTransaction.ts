@@ -262,6 +262,11 @@ export class OpenTransaction implements View, LeaseOwner, CommitRequest<CommitRe
     return { durability: this.settings.durability, annotation: this.annotation }
   }
 
+  /** Asked only where it decides something. */
+  get frees(): boolean {
+    return this.writes?.onlyTakesAway ?? false
+  }
+
   fill(batch: Batch, head: CommitHead): void {
     const { catalog } = this.shared
     const { writes } = this.writes!

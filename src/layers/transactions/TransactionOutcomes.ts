@@ -4,6 +4,8 @@ import * as Exit from "effect/Exit"
 import {
   type BatchError,
   DatabaseClosed,
+  DatabaseFailed,
+  type Gone,
   InvalidOptions,
   TooManySnapshots,
   TransactionConflict,
@@ -22,11 +24,11 @@ export type CommitExit = Exit.Exit<WriteResult, BatchError | CommitRefusal>
 /** What a commit fails with, as far as it is not a conflict. */
 export type Refusal = BatchError | TransactionTooOld
 
-const isRefusal = (cause: unknown): cause is TooManySnapshots | DatabaseClosed | InvalidOptions =>
-  cause instanceof TooManySnapshots || cause instanceof DatabaseClosed || cause instanceof InvalidOptions
+const isRefusal = (cause: unknown): cause is TooManySnapshots | Gone | InvalidOptions =>
+  cause instanceof TooManySnapshots || cause instanceof DatabaseClosed || cause instanceof DatabaseFailed || cause instanceof InvalidOptions
 
 /** What is thrown before a transaction is open. */
-export const refused = (cause: unknown): Effect.Effect<never, TooManySnapshots | DatabaseClosed | InvalidOptions> => {
+export const refused = (cause: unknown): Effect.Effect<never, TooManySnapshots | Gone | InvalidOptions> => {
   if (isRefusal(cause)) return Effect.fail(cause)
   throw cause
 }

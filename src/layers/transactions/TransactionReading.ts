@@ -14,6 +14,7 @@ import {
   type TransactionReadError,
   type TransactionScanError
 } from "../../domain/errors.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import { describeType } from "../../domain/keys/describeType.ts"
 import { keyHash } from "../../domain/keys/keyHash.ts"
 import { AtomicChain } from "../../domain/transaction/WriteSet.ts"
@@ -80,10 +81,10 @@ export class TransactionReading implements TransactionReads {
         try {
           if (this.tx.shared.reads.tables.readsAreFast()) return Effect.succeed(this.many(keys))
           demandKeys(keys)
-          return Effect.forEach(keys, (key) => this.pointEffect(key))
         } catch (cause) {
-          return Effect.fail(transactionReadError(cause))
+          if (!mayPass(cause)) return Effect.fail(transactionReadError(cause))
         }
+        return Effect.forEach(keys, (key) => this.pointEffect(key))
       })
   }
 
@@ -172,6 +173,14 @@ export class TransactionReading implements TransactionReads {
       if (this.tx.shared.reads.tables.readsAreFast()) return Effect.succeed(this.find(key))
       return this.cold(key)
     } catch (cause) {
+      return mayPass(cause) ? Effect.suspend(() => this.coldEffect(key)) : Effect.fail(transactionReadError(cause))
+    }
+  }
+
+  private coldEffect(key: Key): Effect.Effect<Uint8Array | undefined, TransactionReadError> {
+    try {
+      return this.cold(key)
+    } catch (cause) {
       return Effect.fail(transactionReadError(cause))
     }
   }
@@ -221,6 +230,7 @@ export class TransactionReading implements TransactionReads {
             let scan: TransactionScan
             try {
               scan = this.openScan(range)
+              scan.mayWait()
             } catch (cause) {
               // Told at the first pull, so that the stream's type is all a caller has to look at.
               return Effect.succeed(Effect.fail(transactionScanError(cause)))

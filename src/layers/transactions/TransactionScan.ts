@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import { type FileReadError, fromReadFailure } from "../../domain/errors.ts"
+import { mayPass } from "../../domain/errors/severity.ts"
 import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import { keyBounds, type KeyBounds } from "../../domain/keys/KeyBounds.ts"
 import { WalkedRange } from "../../domain/transaction/ReadSet.ts"
@@ -127,7 +128,8 @@ export class TransactionScan {
       const { reader } = this
       if (this.state === "pending") {
         const { need, slot } = reader.pending!
-        return this.tx.shared.reads.tables.readLeafPooled(slot, need.leaf, reader.keepsBlock()).pipe(
+        const { tables } = this.tx.shared.reads
+        return tables.retried(tables.readLeafPooled(slot, need.leaf, reader.keepsBlock())).pipe(
           Effect.mapError(fromReadFailure),
           Effect.flatMap((block) =>
             // The lease may have ended on the way: what the reader stands on is pinned no more, and the next `advance` says so.
@@ -135,7 +137,7 @@ export class TransactionScan {
           )
         )
       }
-      return Effect.map(Effect.mapError(reader.valuePooled(), fromReadFailure), (value) => {
+      return Effect.map(Effect.mapError(this.tx.shared.reads.tables.retried(reader.valuePooled()), fromReadFailure), (value) => {
         this.broughtValue = value
       })
     })
@@ -149,8 +151,24 @@ export class TransactionScan {
     }
   }
 
+  /** Whether the value of the entry has to be brought: it may not be read here, or cannot be just now. */
   private needsPool(mayBlock: boolean): boolean {
-    return !mayBlock && this.reader.isPointer && this.broughtValue === undefined
+    const { reader } = this
+    if (!reader.isPointer || this.broughtValue !== undefined) return false
+    if (!mayBlock) return true
+    if (!reader.mayWait) return false
+    try {
+      this.broughtValue = reader.value(this.tx.shared.reads.slab)
+      return false
+    } catch (cause) {
+      if (mayPass(cause)) return true
+      throw cause
+    }
+  }
+
+  /** Who walks it can wait for what cannot be read just now. */
+  mayWait(): void {
+    this.reader.mayWait = true
   }
 
   private noteExpiry(): void {

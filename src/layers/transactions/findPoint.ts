@@ -52,5 +52,5 @@ export const findPooled = (
       return Effect.fail(fromReadFailure(cause))
     }
   })
-  return look
+  return tables.retried(look)
 }

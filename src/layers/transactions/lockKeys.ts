@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import { copyOf } from "../../domain/bytes/copyOf.ts"
 import {
   DatabaseClosed,
+  DatabaseFailed,
   InvalidKey,
   InvalidOptions,
   KeyspaceNotFound,
@@ -27,7 +28,8 @@ const isTyped = (cause: unknown): cause is LockError | KeyspaceNotFound =>
   cause instanceof TransactionFinished ||
   cause instanceof KeyspaceNotFound ||
   cause instanceof TooManySnapshots ||
-  cause instanceof DatabaseClosed
+  cause instanceof DatabaseClosed ||
+  cause instanceof DatabaseFailed
 
 const attempt = <A>(run: () => Effect.Effect<A, LockError | KeyspaceNotFound>): Effect.Effect<A, LockError | KeyspaceNotFound> =>
   Effect.suspend(() => {

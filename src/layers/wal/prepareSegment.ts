@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import { isDiskFull } from "../../domain/disk/diskFull.ts"
 import type { IoFailure } from "../../domain/failures.ts"
 import { fileName } from "../../domain/manifest/fileNames.ts"
 import { decodeSegmentHeader, encodeSegmentHeader, type SegmentHeader } from "../../domain/wal/SegmentHeader.ts"
@@ -7,6 +8,7 @@ import type { EngineClock } from "../../services/EngineClock.ts"
 import type { Entropy } from "../../services/Entropy.ts"
 import type { Manifest, ManifestError } from "../../services/Manifest.ts"
 import { crc32 } from "../crc32.ts"
+import { attemptIo } from "../disk/fromSyncDisk.ts"
 import type { LogSegment } from "../../services/LogSegment.ts"
 
 const zeroChunk = new Uint8Array(1 << 20)
@@ -38,7 +40,7 @@ export const prepareSegment = (input: {
     })
     const path = `${directory}/${fileName("log", fileId!)}`
     const header = decodeSegmentHeader(crc32, path, bytes)
-    const handle = yield* Effect.try({ try: () => disk.sync.open(path, "create"), catch: (e) => e as IoFailure })
+    const handle = yield* attemptIo(() => disk.sync.open(path, "create"))
     const abandon = Effect.andThen(
       Effect.sync(() => handle.close()),
       Effect.ignore(disk.remove(path))
@@ -48,17 +50,21 @@ export const prepareSegment = (input: {
       yield* disk.datasync(handle)
       yield* disk.syncDirectory(directory)
     }).pipe(Effect.onError(() => abandon))
-    yield* manifest.commit(() => ({
-      addSegments: [{ fileId: fileId!, headerSum: header.sum, epoch: header.epoch }],
-      engineTimeMs: clock.nowMs()
-    }))
-    // Zeros end a log as the end of its file does, so a crash in between changes nothing; nor does it matter where the disk has no room for them.
-    yield* Effect.ignore(
-      Effect.gen(function* () {
-        for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
-          yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
-        }
-      })
+    yield* manifest
+      .commit(() => ({
+        addSegments: [{ fileId: fileId!, headerSum: header.sum, epoch: header.epoch }],
+        engineTimeMs: clock.nowMs()
+      }))
+      // The file stays: the manifest may name it.
+      .pipe(Effect.onError(() => Effect.sync(() => handle.close())))
+    // Zeros end a log as the end of its file does, so a crash in between changes nothing; nor does it matter where the disk has no room for them: then they leave it to others.
+    yield* Effect.gen(function* () {
+      for (let at = 0; at < zeroBytes; at += zeroChunk.length) {
+        yield* disk.writev(handle, [zeroChunk.subarray(0, Math.min(zeroChunk.length, zeroBytes - at))], bytes.length + at)
+      }
+    }).pipe(
+      Effect.tapError((error) => (isDiskFull(error) ? attemptIo(() => handle.truncate(bytes.length)) : Effect.void)),
+      Effect.ignore
     )
     // A handle whose sync failed must not be synced again: such a segment is not used.
     if (zeroBytes > 0) yield* disk.datasync(handle).pipe(Effect.onError(() => Effect.sync(() => handle.close())))

@@ -1,13 +1,22 @@
 import type { SegmentSealing } from "../../domain/manifest/SegmentMeta.ts"
 import type { LogSegment, RetainedSegment } from "../../services/LogSegment.ts"
 
+/** Where its last group ends in the file. */
+export const endOffset = (segment: LogSegment): number => segment.headerBytes + (segment.position - segment.basePosition)
+
+/** Bytes to the next multiple of the alignment. */
+export const alignmentGap = (segment: LogSegment): number => {
+  const { alignment } = segment.header
+  return (alignment - (endOffset(segment) % alignment)) % alignment
+}
+
 /** A segment as it is once nothing more is written to it. */
 export const retainedOf = (segment: LogSegment): RetainedSegment => ({
   fileId: segment.fileId,
   firstSequence: segment.firstSequence,
   lastSequence: segment.lastSequence,
   lastCommitMs: segment.lastCommitMs,
-  bytes: segment.headerBytes + (segment.position - segment.basePosition),
+  bytes: endOffset(segment),
   lastSum: segment.lastSum,
   basePosition: segment.basePosition
 })

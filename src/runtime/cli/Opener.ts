@@ -6,6 +6,8 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { Database, type DatabaseShape, type Durability } from "../../services/Database.ts"
+import { RecoveryProgress } from "../../services/RecoveryProgress.ts"
+import { formatBytes, formatDuration } from "./format/numbers.ts"
 import { keepHeapSmall } from "./smallHeap.ts"
 
 export interface OpenRequest {
@@ -14,6 +16,8 @@ export interface OpenRequest {
   readonly durability?: Durability | undefined
   /** How long a snapshot stays readable, where the engine's default is too short for the verb. */
   readonly snapshotLeaseMs?: number | undefined
+  /** The directory of the restore points, where it is not the one beside the database. */
+  readonly checkpoints?: string | undefined
   /** Much will be written, or read once: caches and memtables stay small. */
   readonly bulk?: boolean | undefined
 }
@@ -43,8 +47,14 @@ export const layerEngine: Layer.Layer<Opener> = Layer.succeed(Opener)({
         path: request.path,
         readOnly: request.readOnly,
         ...(request.bulk === true ? bulkOptions : {}),
+        ...(request.checkpoints === undefined ? {} : { checkpoints: request.checkpoints }),
         ...(request.durability === undefined ? {} : { durability: request.durability }),
         ...(request.snapshotLeaseMs === undefined ? {} : { snapshotLease: request.snapshotLeaseMs })
+      })
+    ).pipe(
+      // Nothing else of the process runs meanwhile, so it is written at once; standard output belongs to the verb.
+      Effect.provideService(RecoveryProgress, ({ elapsedMs, path: opened, replayedBytes }) => {
+        process.stderr.write(`opening ${opened}: ${formatBytes(replayedBytes)} of the log replayed after ${formatDuration(elapsedMs)}\n`)
       })
     )
     return Context.get(context, Database)

@@ -13,7 +13,11 @@ import { historyCommand } from "./commands/history.ts"
 import { importCommand } from "./commands/import.ts"
 import { inspectCommand } from "./commands/inspect.ts"
 import { keyspacesCommand } from "./commands/keyspaces.ts"
+import { pointsCommand } from "./commands/points.ts"
 import { putCommand } from "./commands/put.ts"
+import { restoreCommand } from "./commands/restore.ts"
+import { rollbackCommand } from "./commands/rollback.ts"
+import { repairCommand } from "./commands/repair.ts"
 import { scanCommand } from "./commands/scan.ts"
 import { shellCommand } from "./commands/shell.ts"
 import { statsCommand } from "./commands/stats.ts"
@@ -37,10 +41,14 @@ export const lightning = root.pipe(
     keyspacesCommand,
     statsCommand,
     verifyCommand,
+    repairCommand,
     inspectCommand,
     diffCommand,
     compactCommand,
     checkpointCommand,
+    pointsCommand,
+    restoreCommand,
+    rollbackCommand,
     benchCommand,
     shellCommand
   ]),

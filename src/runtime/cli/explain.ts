@@ -13,7 +13,10 @@ const exitCodes: { readonly [Tag in LightningError["_tag"]]?: ExitCode } = {
   InvalidKey: ExitCode.usage,
   InvalidRange: ExitCode.usage,
   InvalidOptions: ExitCode.usage,
-  InvalidKeyspaceName: ExitCode.usage
+  InvalidKeyspaceName: ExitCode.usage,
+  InvalidRestorePointName: ExitCode.usage,
+  RestorePointNotFound: ExitCode.notFound,
+  RestorePointsBusy: ExitCode.locked
 }
 
 /**

@@ -41,3 +41,15 @@ export const durability = Flag.Literals("durability", ["sync", "buffered"]).pipe
   Flag.withDefault("sync"),
   Flag.withDescription("What stored means: sync survives a power cut (default), buffered a killed process")
 )
+
+export const points = Flag.String("dir").pipe(
+  Flag.withMetavar("<directory>"),
+  Flag.withDescription("Where the restore points are (default: the path of the database and .checkpoints)"),
+  Flag.optional
+)
+
+export const unverified = Flag.Boolean("unverified").pipe(
+  Flag.withDefault(false),
+  Flag.withoutNegation,
+  Flag.withDescription("Do not read and check every block first")
+)

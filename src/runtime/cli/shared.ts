@@ -27,7 +27,7 @@ export interface Opened {
 }
 
 /** A reading verb never creates anything and works beside a live writer. */
-export const openReader = Effect.fnUntraced(function* (shared: Shared, options: { readonly snapshotLeaseMs?: number; readonly bulk?: boolean } = {}) {
+export const openReader = Effect.fnUntraced(function* (shared: Shared, options: { readonly snapshotLeaseMs?: number; readonly bulk?: boolean; readonly checkpoints?: string } = {}) {
   const opener = yield* Opener
   const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: true, ...options }), explain)
   return yield* select(db, shared, false)

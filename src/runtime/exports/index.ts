@@ -17,6 +17,7 @@ export type { PlainTransaction, PlainTransactionHandle, PlainTransactionOptions,
 export { Database } from "../../services/Database.ts"
 export type {
   AtomicOperation,
+  BreakerStats,
   DamageReport,
   DatabaseShape,
   DatabaseStats,
@@ -43,6 +44,9 @@ export type {
   WriteOptions,
   WriteResult
 } from "../../services/Database.ts"
+export type { HealthEvent, HealthReport } from "../../services/HealthEvents.ts"
+export type { BreakerState } from "../../domain/breaker/CircuitBreaker.ts"
+export type { BreakerSource } from "../../services/Breakers.ts"
 export type {
   BeginOptions,
   IsolationLevel,
@@ -57,7 +61,16 @@ export type {
 } from "../../services/Transaction.ts"
 export type { Change, ChangeOperation, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
 export type { HistoryOptions, PastSnapshot, Version } from "../../services/History.ts"
+export type { CreateRestorePoint, RestorePoint, RestorePointList, RestorePoints } from "../../services/RestorePoints.ts"
+export type { ScrubOptions, ScrubReport, ScrubStats } from "../../services/Scrubber.ts"
+export type { ScrubOption } from "../../domain/options/scrubOption.ts"
+export type { MemoryStats } from "../../services/MemoryBudget.ts"
 export type { WorkOptions, WorkProgress } from "../../services/WorkProgress.ts"
+export type { RepairError, RepairOptions } from "../../layers/repair/repairDirectory.ts"
+export type { QuarantinedFile, RepairReport, SalvageReport } from "../../domain/repair/RepairReport.ts"
+export type { Loss, LostRange, LostSequences } from "../../domain/repair/Loss.ts"
+export type { KeyPlace } from "../../domain/compaction/KeySpan.ts"
+export type { BreakerOption, RetryOption } from "../../domain/options/faultOptions.ts"
 export type { HistoryOption } from "../../domain/options/historyOption.ts"
 export type { Compression, ConfigOf, Durability, MemoryOptions, Options, Retention } from "../../domain/options/Options.ts"
 
@@ -68,6 +81,7 @@ export {
   CorruptFile,
   CursorNotFound,
   DatabaseClosed,
+  DatabaseFailed,
   DatabaseLocked,
   DatabasePoisoned,
   DatabaseReadOnly,
@@ -82,7 +96,9 @@ export {
   InvalidKeyspaceName,
   InvalidOptions,
   InvalidRange,
+  InvalidRestorePointName,
   InvalidValue,
+  JobFailed,
   KeyspaceDropped,
   KeyspaceNotFound,
   LockDeadlock,
@@ -94,36 +110,66 @@ export {
   PermissionDenied,
   ProjectionNotFound,
   ProjectionStopped,
+  RestorePointMismatch,
+  RestorePointNotFound,
+  RestorePointsBusy,
   SavepointNotFound,
+  severityOf,
+  severityRowOf,
   SnapshotExpired,
   TooManySnapshots,
+  TooManyWrites,
   TransactionConflict,
   TransactionFinished,
   TransactionTimeout,
   TransactionTooLarge,
   TransactionTooOld,
   UnsupportedFormat,
+  WorkStalled,
   WriteStalled,
   WrongRevision
 } from "../../domain/errors.ts"
 export type {
+  AtError,
   BatchError,
+  BeginError,
   ChangesError,
+  CheckpointError,
+  CommitFailure,
+  CompactError,
+  CreateRestorePointError,
   CursorError,
+  DeleteError,
+  DropKeyspaceError,
   FileError,
   FileReadError,
+  FlushError,
+  Gone,
   HistoryError,
+  KeyspaceError,
   LightningError,
+  ListError,
   LockError,
   MaintenanceError,
   OpenError,
+  PutError,
   ReadError,
+  RemoveRestorePointError,
+  RestoreError,
+  RestorePointError,
+  RestorePointReadError,
+  RollBackError,
   ScanError,
+  ScrubError,
+  Severity,
+  SeverityRow,
   SnapshotError,
   TransactionError,
   TransactionReadError,
   TransactionScanError,
   TransactionWriteError,
+  VerifyError,
+  WatchError,
   WriteError
 } from "../../domain/errors.ts"
 

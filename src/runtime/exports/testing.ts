@@ -24,10 +24,13 @@ export type { CrashMode, CrashOptions } from "../../layers/disk/crashImage.ts"
 /** Thousands of crashes of one recorded run, without repeating it. */
 export { CrashReplayer, crashStateAt } from "../../layers/disk/CrashReplayer.ts"
 
+/** Programs of yours through crashes and faults, with time, chance and scheduling from one seed. */
+export * as Simulation from "../simulation/Simulation.ts"
+
 /** Any disk, failing by rules. */
 export * as DiskFaulty from "../../layers/disk/DiskFaulty.ts"
 export { FaultyDisk } from "../../layers/disk/FaultyDisk.ts"
-export type { Fault, FaultRule } from "../../layers/disk/FaultyDisk.ts"
+export type { BitPlace, Delay, Fault, FaultCall, FaultOperation, FaultRule, Misdirection, Strike } from "../../layers/disk/FaultRule.ts"
 
 /** Any disk, with a record of what was asked of it, and the question whether a write was durable at a moment. */
 export * as DiskTracing from "../../layers/disk/DiskTracing.ts"

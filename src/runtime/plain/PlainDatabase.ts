@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import type { SalvageReport } from "../../domain/repair/RepairReport.ts"
 import type { OpenError } from "../../domain/errors.ts"
 import type { Change, ChangesOptions, CursorInfo, WatchEvent } from "../../services/Changes.ts"
 import {
@@ -28,8 +29,11 @@ import {
   type WriteOptions,
   type WriteResult
 } from "../../services/Database.ts"
+import type { HealthEvent } from "../../services/HealthEvents.ts"
 import type { HistoryOptions, Version } from "../../services/History.ts"
 import type { BeginOptions } from "../../services/Transaction.ts"
+import type { CreateRestorePoint, RestorePoint, RestorePointList } from "../../services/RestorePoints.ts"
+import type { ScrubOptions, ScrubReport } from "../../services/Scrubber.ts"
 import type { WorkOptions } from "../../services/WorkProgress.ts"
 import { beginPlain } from "./beginPlain.ts"
 import { PlainHost } from "./PlainHost.ts"
@@ -131,12 +135,26 @@ export interface PlainDatabase extends PlainOperations {
   readonly compact: (range?: { readonly gte?: Key; readonly lt?: Key; readonly keyspace?: string }, options?: WorkOptions) => Promise<void>
   /** A consistent copy in a new directory, which must not exist. */
   readonly checkpoint: (path: string) => Promise<{ readonly path: string; readonly sequence: number; readonly files: number; readonly bytes: number }>
+  /** A checkpoint with a name, beside the database. A name that is taken gets its next version (`nightly@2`). It is there whole, or not at all. */
+  readonly createRestorePoint: (options: CreateRestorePoint) => Promise<RestorePoint>
+  /** Oldest first. To go back to one, close the database: `rollBack`, `restore`. */
+  readonly restorePoints: () => Promise<RestorePointList>
+  /** Reads and checks every block of it. Rejects with the first damage. */
+  readonly verifyRestorePoint: (reference: string, options?: WorkOptions) => Promise<VerifyReport>
+  /** Removes one; of a name with several versions, it must say which. */
+  readonly removeRestorePoint: (reference: string) => Promise<void>
+  /** Reads through the whole database once, no faster than `bytesPerSecond`. Damage is no failure: it is in the report, in `health`, and in `stats().scrub`. */
+  readonly scrub: (options?: ScrubOptions) => Promise<ScrubReport>
   /** Reads and checks every block of every file. */
   readonly verify: () => Promise<VerifyReport>
   /** As `verify`, but damage is no failure: it goes on with the next file, and names every damaged one. */
   readonly verifyAll: (options?: WorkOptions) => Promise<DamageReport>
   readonly stats: () => DatabaseStats
   readonly health: () => Health
+  /** The present state, then whatever happens to the health of the database, for as long as it is open. Who is slow misses the oldest of more than 256 events. */
+  readonly healthEvents: () => PlainIterator<HealthEvent>
+  /** Of a database that was opened with `salvage`: what was found and what is lost. */
+  readonly salvage: SalvageReport | undefined
   /** Read-only databases: moves forward to what the writer has logged since. */
   readonly refresh: () => Promise<void>
   /**
@@ -181,10 +199,17 @@ export const openPlain = async (layer: Layer.Layer<Database, OpenError>): Promis
     flush: () => host.run(() => db.flush),
     compact: (range, options) => host.run(() => db.compact(range, options)),
     checkpoint: (path) => host.run(() => db.checkpoint(path)),
+    createRestorePoint: (options) => host.run(() => db.createRestorePoint(options)),
+    restorePoints: () => host.run(() => db.restorePoints),
+    verifyRestorePoint: (reference, options) => host.run(() => db.verifyRestorePoint(reference, options)),
+    removeRestorePoint: (reference) => host.run(() => db.removeRestorePoint(reference)),
+    scrub: (options) => host.run(() => db.scrub(options)),
     verify: () => host.run(() => db.verify),
     verifyAll: (options) => host.run(() => db.verifyAll(options)),
     stats: () => host.runSync(db.stats),
     health: () => host.runSync(db.health),
+    healthEvents: () => plainIterator(host, db.healthEvents, (event) => event, true),
+    salvage: db.salvage,
     refresh: () => host.run(() => db.refresh),
     close,
     [Symbol.asyncDispose]: close

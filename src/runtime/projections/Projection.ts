@@ -27,7 +27,7 @@ import {
   HistoryGone,
   ProjectionNotFound,
   ProjectionStopped,
-  type InvalidKeyspaceName,
+  type ReadError,
   KeyspaceNotFound,
   type SnapshotError
 } from "../../domain/errors.ts"
@@ -257,7 +257,7 @@ export const position = (db: DatabaseShape, name: string) =>
 export const snapshot = Effect.fnUntraced(function* (
   db: DatabaseShape,
   name: string
-): Effect.fn.Return<ProjectionSnapshot, ProjectionNotFound | KeyspaceNotFound | InvalidKeyspaceName | SnapshotError, Scope.Scope> {
+): Effect.fn.Return<ProjectionSnapshot, ProjectionNotFound | KeyspaceNotFound | SnapshotError | ReadError, Scope.Scope> {
   const whole = yield* db.snapshot
   const serving = yield* servingIn(whole, name)
   if (serving === undefined) return yield* new ProjectionNotFound({ name })

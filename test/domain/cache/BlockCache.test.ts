@@ -114,4 +114,32 @@ describe("BlockCache", () => {
       expect(cache.bytesUsed).toBeLessThanOrEqual(cache.capacityBytes)
     }
   })
+
+  it("gives the memory of what it lets go back, and keeps what is asked for, with its bytes", () => {
+    const frameBytes = 1024
+    const cache = new BlockCache(16 << 20, frameBytes)
+    const count = 15_000
+    for (let i = 0; i < count; i++) cache.put(1, i, filled(frameBytes, i & 0xff))
+    cache.put(2, 0, filled(100_000, 7))
+    const hot = Array.from({ length: 200 }, (_, i) => i * 70)
+    for (let round = 0; round < 3; round++) for (const block of hot) expect(cache.find(1, block)).toBe(true)
+    const full = cache.bytesAllocated
+    expect(full).toBeGreaterThan(14 << 20)
+    cache.resize(2 << 20)
+    expect(cache.bytesUsed).toBeLessThanOrEqual(2 << 20)
+    // A segment of frames may be filled in part; the tables of slots stay.
+    expect(cache.bytesAllocated).toBeLessThan(full - (12 << 20))
+    for (const block of hot) expect(cache.copy(1, block), `block ${block}`).toEqual(filled(frameBytes, block & 0xff))
+    for (let i = 0; i < count; i++) {
+      const found = cache.copy(1, i)
+      if (found !== undefined) expect(found).toEqual(filled(frameBytes, i & 0xff))
+    }
+    // Grown back it fills again.
+    cache.resize(16 << 20)
+    for (let i = 0; i < count; i++) cache.put(1, i, filled(frameBytes, i & 0xff))
+    for (let i = 0; i < count; i += 7) expect(cache.copy(1, i)).toEqual(filled(frameBytes, i & 0xff))
+    cache.resize(0)
+    expect(cache.count).toBe(0)
+    expect(cache.bytesAllocated).toBeLessThan(1 << 20)
+  })
 })

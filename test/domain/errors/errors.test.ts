@@ -49,6 +49,32 @@ describe("messages say what happened and what to do", () => {
     [new errors.CommitOutcomeUnknown({ detail: "" }), ["may or may not be kept. Reopen"]],
     [new errors.WriteStalled({ detail: "a table is damaged", waitedMs: 12.4 }), ["12 ms", "a table is damaged", "health"]],
     [new errors.WriteStalled({}), ["The write waited for flush"]],
+    [
+      new errors.RestorePointNotFound({ name: "nightly", path: "/data.checkpoints", available: ["weekly@1", "weekly@2"] }),
+      ['"nightly"', "/data.checkpoints", "weekly@1, weekly@2"]
+    ],
+    [new errors.RestorePointNotFound({ name: "nightly", path: "/data.checkpoints", available: [] }), ["There is none"]],
+    [new errors.InvalidRestorePointName({ name: "a/b", detail: "a name has no slash" }), ['"a/b"', "a name has no slash", "Nothing was done"]],
+    [new errors.RestorePointsBusy({ path: "/data.checkpoints", pid: 7 }), ["Process 7", "/data.checkpoints", "Repeat it"]],
+    [new errors.RestorePointsBusy({ path: "/data.checkpoints" }), ["Somebody else"]],
+    [
+      new errors.RestorePointMismatch({ path: "/data.checkpoints/nightly", detail: "it was written to" }),
+      ["/data.checkpoints/nightly", "it was written to", "Nothing was changed", "new directory"]
+    ],
+    [
+      new errors.TooManyWrites({ pendingMax: 7, detail: "a flush hangs" }),
+      ["7 writes wait", "a flush hangs", "Nothing was written", "maxPendingWrites"]
+    ],
+    [
+      new errors.WorkStalled({ work: "flush", waitedMs: 60_000, detail: "the flusher hangs" }),
+      ["flush", "60000 ms", "the flusher hangs", "waitTimeout"]
+    ],
+    [
+      new errors.JobFailed({ work: "flush", quarantined: false, detail: "the thread exited with code 1" }),
+      ["A flush job failed", "the thread exited with code 1", "Nothing is lost", "repeated by itself"]
+    ],
+    [new errors.JobFailed({ work: "compaction", quarantined: true, detail: "a bug" }), ["A compaction job failed", "a bug", "reopen it", "report"]],
+    [new errors.BatchTooLarge({ bytes: 9, bytesMax: 8, operationsMax: 4 }), ["more than 4 operations", "batchBytesMax of 8", "split"]],
     [new errors.SnapshotExpired({ sequence: 7, leaseMs: 100 }), ["sequence 7", "lease of 100 ms", "snapshotLease"]],
     [new errors.SnapshotExpired({ sequence: 7 }), ["sequence 7 has expired. Take"]],
     [new errors.TooManySnapshots({ openMax: 3 }), ["3 snapshots", "Close", "maxTransactions"]],
@@ -88,7 +114,15 @@ describe("messages say what happened and what to do", () => {
       ["f is damaged at byte 5: BadMagic (saw 0)", "restore"]
     ],
     [new errors.DiskError({ operation: "read", path: "f", code: "EIO" }), ["read of f failed with EIO"]],
+    [new errors.DiskError({ operation: "read", path: "f", code: "EIO", offsetBytes: 512 }), ["read of f at byte 512 failed with EIO"]],
+    [
+      new errors.DiskError({ operation: "read", path: "f", code: "EIO", offsetBytes: 512, retryAfterMs: 99.5 }),
+      ["read of f at byte 512 was not tried", "EIO", "suspended for another 100 ms", "Other files"]
+    ],
+    [new errors.DatabaseFailed({ actor: "flusher", detail: "boom" }), ["its flusher failed (boom)", "in the log", "open it again"]],
     [new errors.DiskFull({ path: "f", code: "ENOSPC" }), ["No space is left for f (ENOSPC)", "Free space"]],
+    [new errors.DiskFull({ path: "f", code: "ENOSPC", offsetBytes: 7 }), ["No space is left for f at byte 7 (ENOSPC)"]],
+    [new errors.PermissionDenied({ operation: "writev", path: "f", code: "EROFS", offsetBytes: 7 }), ["writev of f at byte 7 is not permitted (EROFS)"]],
     [new errors.PermissionDenied({ operation: "open", path: "f", code: "EACCES" }), ["open of f is not permitted (EACCES)", "access"]],
     [new errors.NotADatabase({ path: "./d", detail: "it holds other files" }), ["./d is not a database (it holds other files)", "empty or missing"]],
     [new errors.PathIsFile({ path: "./d" }), ["./d is a file", "directory"]],
@@ -151,7 +185,8 @@ describe("fromFailure", () => {
     ["EACCES", "PermissionDenied"],
     ["EPERM", "PermissionDenied"],
     ["EROFS", "PermissionDenied"],
-    ["EIO", "DiskError"]
+    ["EIO", "DiskError"],
+    ["EMFILE", "DiskError"]
   ])("translates %s", (code, tag) => {
     expect(errors.fromFailure(new IoFailure("open", "f", code))).toMatchObject({ _tag: tag, path: "f", code })
   })

@@ -90,7 +90,7 @@ describe("the codec of edits", () => {
         .raw(encodeEdit({ engineTimeMs: 5 }))
         .varint(tag)
         .lengthPrefixed(text("later")).bytes
-    expect(damageOf(() => decode(withTag(36))).reason).toBe("UnsupportedVersion")
+    expect(damageOf(() => decode(withTag(38))).reason).toBe("UnsupportedVersion")
     expect(decode(withTag(33))).toEqual({ engineTimeMs: 5 })
   })
 
@@ -98,6 +98,7 @@ describe("the codec of edits", () => {
     const fields = (...parts: ReadonlyArray<ManifestEdit>) => Buffer.concat(parts.map((part) => encodeEdit(part).slice()))
     expect(damageOf(() => decode(fields({ fileIdsThrough: 1 }, { engineTimeMs: 1 }))).reason).toBe("Malformed")
     expect(damageOf(() => decode(fields({ engineTimeMs: 1 }, { engineTimeMs: 1 }))).reason).toBe("Malformed")
+    expect(damageOf(() => decode(fields({ fileIdsUsed: 1 }, { fileIdsUsed: 2 }))).reason).toBe("Malformed")
     expect(decode(fields({ removeTables: [1] }, { removeTables: [2] }))).toEqual({ removeTables: [1, 2] })
     expect(damageOf(() => decode(Uint8Array.of(4, 2, 1, 1))).reason).toBe("Malformed")
     const segment = encodeEdit({ addSegments: [{ fileId: 1, headerSum: 2, epoch: 3 }] }).slice()
@@ -152,6 +153,16 @@ describe("applyEdit", () => {
     expect(moved.tables.get(10)!.level).toBe(3)
   })
 
+  it("remembers the highest id that was ever named, over a new file too", () => {
+    expect(full.fileIdsUsed).toBe(11)
+    const gone = applyEdit(full, { removeTables: [9, 10], removeValueFiles: [11] })
+    expect(gone.fileIdsUsed).toBe(11)
+    expect(snapshotOf(full).fileIdsUsed).toBeUndefined()
+    expect(snapshotOf(gone).fileIdsUsed).toBe(11)
+    expect(applyEdit(blankState(identity), decode(encodeEdit(snapshotOf(gone))))).toEqual(gone)
+    expect(applyEdit(blankState(identity), decode(encodeEdit(snapshotOf(full))))).toEqual(full)
+  })
+
   it("keeps a seal's base and takes back what a clean close did not use", () => {
     const { basePosition, fileId: _fileId, ...sealed } = seal7
     expect(full.segments.get(7)).toEqual({ ...segment(7), basePosition, sealed })
@@ -182,6 +193,8 @@ describe("applyEdit", () => {
     ["seals with a sequence that is not reserved", { sealSegments: [{ ...seal7, fileId: 8, lastSequence: sequenceBlock + 1 }] }],
     ["turns engine time back", { engineTimeMs: 1999 }],
     ["turns file ids back", { fileIdsThrough: 8191 }],
+    ["turns used file ids back", { fileIdsUsed: 10 }],
+    ["uses file ids that are not reserved", { fileIdsUsed: 8193 }],
     ["turns sequences back below a seal", { sequencesThrough: 41 }],
     ["reserves sequences that are no numbers", { sequencesThrough: 2 ** 53 }],
     ["turns the flushed sequence back", { flushedThrough: { sequence: 41, position: 700 } }],

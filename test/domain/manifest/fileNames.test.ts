@@ -7,7 +7,9 @@ import {
   fileName,
   lockFileName,
   lockOwnerFileName,
-  parseFileName
+  parseFileName,
+  reserveFileName,
+  reserveTemporaryFileName
 } from "../../../src/domain/manifest/fileNames.ts"
 import { damageOf } from "../wal/segments.ts"
 import { crc32, text } from "./states.ts"
@@ -36,7 +38,9 @@ describe("fileNames", () => {
       currentFileName,
       currentTemporaryFileName,
       lockFileName,
-      lockOwnerFileName
+      lockOwnerFileName,
+      reserveFileName,
+      reserveTemporaryFileName
     ])
       expect(parseFileName(name), name).toBeUndefined()
   })

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { describe, expect, it } from "vitest"
 import { didYouMean } from "../../../src/domain/options/didYouMean.ts"
+import { breakerDefaults, retryDefaults } from "../../../src/domain/options/faultOptions.ts"
 import { type ConfigOf, type Options, optionSpecs, resolveOptions } from "../../../src/domain/options/Options.ts"
 
 const problemsOf = (input: unknown): ReadonlyArray<string> => {
@@ -19,6 +20,7 @@ describe("resolveOptions", () => {
       path: "./d",
       durability: "sync",
       readOnly: false,
+      salvage: false,
       memtableBytes: 16 << 20,
       writeBufferCount: 3,
       cacheBytes: 64 << 20,
@@ -31,15 +33,22 @@ describe("resolveOptions", () => {
       valueBytesMax: 64 << 20,
       batchBytesMax: 256 << 20,
       walSegmentBytes: 64 << 20,
+      reserveBytes: 4 << 20,
       compactionWorkers: 1,
       level0CompactTrigger: 4,
       level0SlowTrigger: 8,
       level0StopTrigger: 16,
       levelBytesBase: 64 << 20,
       levelBytesFactor: 10,
+      memoryBytes: Infinity,
+      maxPendingWrites: 100_000,
+      waitTimeoutMs: 60_000,
+      watchdogMs: 10_000,
       maxTransactions: 10_000,
       snapshotLeaseMs: 600_000,
       retention: { historyMs: 0, logMs: 0, cursorBytes: 1 << 30, beforeImages: false },
+      retry: retryDefaults,
+      breaker: breakerDefaults,
       validationBytes: 64 << 20
     })
   })

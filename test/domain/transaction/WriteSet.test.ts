@@ -143,4 +143,16 @@ describe("WriteSet", () => {
     expect(set.position).toBe(1)
     expect(set.bytes).toBe(bytes)
   })
+
+  it("knows whether it only takes away", () => {
+    const set = new WriteSet(1 << 20)
+    const write = { keyspace: 1, hash: hashOf(1, 1), key: keyOf(1), value: undefined, atomic: undefined, operation: undefined }
+    set.add({ ...write, kind: WriteKind.delete })
+    set.add({ ...write, kind: WriteKind.deleteRange, hash: 0, value: keyOf(3) })
+    expect(set.onlyTakesAway).toBe(true)
+    set.add({ ...write, kind: WriteKind.put, value: keyOf(5) })
+    expect(set.onlyTakesAway).toBe(false)
+    set.rollbackTo(2)
+    expect(set.onlyTakesAway).toBe(true)
+  })
 })

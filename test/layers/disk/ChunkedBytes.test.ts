@@ -47,6 +47,12 @@ it("behaves like one array, and forks like a copy", () => {
         for (const { real, model } of pairs) {
           expect(real.lengthBytes).toBe(model.bytes.length)
           expect(real.toBytes()).toEqual(model.bytes)
+          // Equal bytes, equal digests, by whatever way they came to be; other bytes, other digests.
+          const fresh = new ChunkedBytes(chunkBytes)
+          fresh.write(model.bytes, 0)
+          fresh.truncate(model.bytes.length)
+          expect(real.digest()).toBe(fresh.digest())
+          for (const other of pairs) expect(other.real.digest() === real.digest()).toBe(Buffer.compare(other.model.bytes, model.bytes) === 0)
           const into = new Uint8Array(10).fill(255)
           expect(real.read(into, 13)).toBe(Math.max(0, Math.min(10, model.bytes.length - 13)))
         }

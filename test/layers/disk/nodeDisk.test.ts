@@ -176,7 +176,6 @@ describe("failures", () => {
       () => handle.datasync(),
       () => handle.sizeBytes(),
       () => handle.truncate(0),
-      () => handle.close(),
       () => disk.sync.syncDirectory(root),
       () => disk.sync.link(file, `${file}2`)
     ].map((run) => {
@@ -187,13 +186,15 @@ describe("failures", () => {
       }
       throw new Error("nothing was thrown")
     })
+    // A close that fails has closed the file: nobody is told.
+    handle.close()
+    expect(() => handle.readAt(new Uint8Array(1), 0)).toThrow("EBADF")
     expect(failures.map(({ operation, path, code }) => [operation, path, code])).toEqual([
       ["readAt", file, "EIO"],
       ["writev", file, "ENOSPC"],
       ["datasync", file, "EIO"],
       ["sizeBytes", file, "EIO"],
       ["truncate", file, "EFBIG"],
-      ["close", file, "EIO"],
       ["syncDirectory", root, "EIO"],
       ["link", file, "EPERM"]
     ])
@@ -220,6 +221,11 @@ describe("failures", () => {
   it("have a code even where the system gave none", () => {
     expect(toIoFailure("x", "y", new Error("?"))).toMatchObject({ operation: "x", path: "y", code: "EUNKNOWN" })
     expect(toIoFailure("x", "y", "?")).toMatchObject({ code: "EUNKNOWN" })
+    // As node's synchronous and other calls say it.
+    for (const code of ["UNKNOWN", "Unknown system error -122"]) {
+      expect(toIoFailure("x", "y", Object.assign(new Error("?"), { code, errno: -os.constants.errno.EDQUOT })).code).toBe("EDQUOT")
+      expect(toIoFailure("x", "y", Object.assign(new Error("?"), { code, errno: -9999 })).code).toBe("EUNKNOWN")
+    }
   })
 })
 

@@ -178,7 +178,7 @@ describe("DirectoryLock", () => {
   })
 
   it("tells what prevents locking from somebody else's lock", () => {
-    expect(failureOf(() => acquire(path.join(root, "missing")))).toMatchObject({ _tag: "IoFailure", operation: "lock", code: "SQLITE_14" })
+    expect(failureOf(() => acquire(path.join(root, "missing")))).toMatchObject({ _tag: "IoFailure", operation: "lock", code: "ENOENT" })
     const notDatabase = path.join(root, "other")
     fs.mkdirSync(notDatabase)
     fs.writeFileSync(path.join(notDatabase, lockName), "something that is not an empty file ".repeat(20))

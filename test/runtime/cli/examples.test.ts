@@ -36,8 +36,23 @@ const all = [...new Set([...fromHelp, ...fromDocument])]
 /** What does not end by itself is interrupted, as a person would, and answers with 130. */
 const endless = (command: string): boolean => command.includes("--watch") && !command.includes("--count")
 
-/** What takes its time by default takes less here. */
-const shortened = (command: string): string => (/^lightning bench(?!.*--seconds)/.test(command) ? `${command} --seconds 1` : command)
+/** What takes its time by default takes less here, and nobody is there to be asked. */
+const shortened = (command: string): string => {
+  if (/^lightning bench(?!.*--seconds)/.test(command)) return `${command} --seconds 1`
+  return /^lightning rollback(?!.*--yes)/.test(command) ? `${command} --yes` : command
+}
+
+/** What must have happened before it makes sense. */
+const beforehand = (command: string): string => {
+  if (command.includes("restore ./backups/monday")) return "lightning checkpoint ./backups/monday >/dev/null; mv data lost; "
+  // One version is enough for a name without one.
+  return command === "lightning points remove before-import" || command === "lightning rollback before-import"
+    ? ""
+    : "lightning points create nightly >/dev/null; "
+}
+
+/** Only what speaks of restore points needs some. */
+const needsPoints = (command: string): boolean => /^lightning (?:points|restore|rollback)/.test(command)
 
 /** The programs of a pipeline that are not `lightning` itself. */
 const programsOf = (command: string): ReadonlyArray<string> =>
@@ -73,6 +88,8 @@ printf '%s\\n' '{"key":"order/1","value":{"total":3,"customer":{"name":"Ada"}}}'
 lightning put o1 '{"total":3}' --path orders
 lightning compact
 lightning put user/1 '{"name":"Ada"}'
+lightning points create before-import
+lightning points create nightly
 cp -r data backup
 cp -r data elsewhere
 `
@@ -119,7 +136,8 @@ describe("an example", () => {
     }
     const folder = `example-${all.indexOf(command)}`
     fs.cpSync(path.join(commandLine.work, "furnished"), path.join(commandLine.work, folder), { recursive: true })
-    const run = await inBash(endless(command) ? `timeout --preserve-status --signal INT 4 ${command}` : shortened(command), folder)
+    const before = needsPoints(command) ? beforehand(command) : ""
+    const run = await inBash(endless(command) ? `timeout --preserve-status --signal INT 4 ${command}` : `${before}${shortened(command)}`, folder)
     expectHere({ code: run.code, err: run.code === 0 ? "" : run.err }).toEqual({
       code: endless(command) ? 130 : 0,
       err: endless(command) ? run.err : ""

@@ -69,7 +69,7 @@ const runSlowly = async (args: ReadonlyArray<string>, terminalColumns: number | 
 describe("verify", () => {
   it("names every damaged file, and says that the others are sound", async () => {
     const db = copy()
-    const damaged = damage(db, [...filesOf(db, "table").slice(0, 2), lastOf(db, "values")])
+    const damaged = damage(db, [lastOf(db, "values"), ...filesOf(db, "table").slice(0, 2)])
     const child = spawn(process.execPath, ["src/runtime/cli/main.ts", "verify", "--path", db], {
       env: { PATH: process.env["PATH"] },
       stdio: ["ignore", "pipe", "pipe"]
@@ -154,7 +154,7 @@ describe("verify", () => {
     await withDatabase(db, (open) =>
       Effect.gen(function* () {
         yield* open.put("before", "the damage")
-        const damaged = damage(db, [filesOf(db, "table").at(-1)!, lastOf(db, "values")])
+        const damaged = damage(db, [lastOf(db, "values"), filesOf(db, "table").at(-1)!])
         const report = yield* open.verifyAll()
         expect(report.damaged.map((error) => error.file)).toEqual(damaged)
         expect(report).toMatchObject({ tables: 2, valueFiles: 0 })

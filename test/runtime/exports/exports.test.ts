@@ -31,10 +31,25 @@ describe("lightning-db", () => {
         "Workers",
         "WorkersInProcess",
         "WorkersThreads",
+        "severityOf",
+        "severityRowOf",
         "workerEntryUrl"
       ].sort()
     )
-    expect(named(lightning.LightningDb)).toEqual(["layer", "layerConfig", "layerCore", "layerMemory", "open", "tag"])
+    expect(named(lightning.LightningDb)).toEqual([
+      "layer",
+      "layerConfig",
+      "layerCore",
+      "layerMemory",
+      "open",
+      "repair",
+      "repairCore",
+      "restore",
+      "restorePromise",
+      "rollBack",
+      "rollBackPromise",
+      "tag"
+    ])
   })
 
   it("has a testing entry whose disks go under layerCore", () => {
@@ -50,6 +65,7 @@ describe("lightning-db", () => {
       "MemoryDisk",
       "SimulatedCrash",
       "SimulatedDisk",
+      "Simulation",
       "WorkersInProcess",
       "crashStateAt",
       "drawInt",

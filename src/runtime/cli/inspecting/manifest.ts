@@ -126,6 +126,7 @@ const editLines = (render: Render, edit: Edit): Array<string> => {
     ),
     ...one(edit.engineTimeMs, (ms) => `engine time ${timeText(ms)}`),
     ...one(edit.fileIdsThrough, (id) => `file ids reserved through ${id}`),
+    ...one(edit.fileIdsUsed, (id) => `file ids used through ${id}`),
     ...one(edit.sequencesThrough, (sequence) => `sequences reserved through ${sequence}`),
     ...one(edit.flushedThrough, ({ position, sequence }) => `flushed through sequence ${sequence}, position ${position}`),
     ...each(edit.addLostRanges, ({ from, to }) => `lost sequences ${from} to ${to - 1}`),

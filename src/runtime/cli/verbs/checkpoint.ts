@@ -37,7 +37,7 @@ export const checkpoint = Effect.fnUntraced(function* (shared: Shared, options: 
 })
 
 /** An empty directory is as good as none; anything else in the way stays as it is. */
-const makeRoom = (destination: string): Effect.Effect<void, CliFailure> =>
+export const makeRoom = (destination: string): Effect.Effect<void, CliFailure> =>
   Effect.suspend(() => {
     const refuse = (message: string, hint: string) =>
       Effect.fail(new CliFailure({ tag: "PathExists", message, hint, exitCode: ExitCode.failure, details: { path: destination } }))

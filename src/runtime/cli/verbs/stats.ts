@@ -37,7 +37,8 @@ const countersOfTheWriter = [
   "writeAmplification",
   "stalls",
   "transactions",
-  "snapshots"
+  "snapshots",
+  "scrub"
 ] as const
 
 /** As JSON, with nothing that a read-only look cannot know. */

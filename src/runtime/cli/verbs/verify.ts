@@ -14,6 +14,18 @@ import { openReader, printResult, type Shared } from "../shared.ts"
 
 /** Reads and checks every block of every file, the manifest and the log. Goes on behind damage, names every damaged file, and ends with exit code 5 where there is one. */
 export const verify = Effect.fnUntraced(function* (shared: Shared) {
+  const opened = yield* Effect.result(openReader(shared))
+  yield* showVerification(shared, shared.path, (watch) =>
+    Result.isSuccess(opened) ? Effect.mapError(opened.success.db.verifyAll(watch), explain) : withoutOpening(shared, opened.failure, watch)
+  )
+})
+
+/** Runs a verification of what is called so, with its progress, and shows what came of it. */
+export const showVerification = Effect.fnUntraced(function* <R>(
+  shared: Shared,
+  name: string,
+  verifying: (watch: WorkOptions) => Effect.Effect<DamageReport, CliFailure, R>
+) {
   const output = yield* Output
   const startMs = performance.now()
   let progress: WorkProgress | undefined
@@ -22,13 +34,9 @@ export const verify = Effect.fnUntraced(function* (shared: Shared) {
       progress = started
     }
   }
-  const opened = yield* Effect.result(openReader(shared))
-  const check = Result.isSuccess(opened)
-    ? Effect.mapError(opened.success.db.verifyAll(watch), explain)
-    : withoutOpening(shared, opened.failure, watch)
   const report = yield* withProgress(
     () => ({
-      verb: `verifying ${shared.path}`,
+      verb: `verifying ${name}`,
       done: 0,
       noun: ["file", "files"],
       bytes: progress?.bytes() ?? 0,
@@ -36,7 +44,7 @@ export const verify = Effect.fnUntraced(function* (shared: Shared) {
       bytesOnly: true
     }),
     shared.json,
-    check
+    verifying(watch)
   ).pipe(
     Effect.onInterrupt(() =>
       output.note("Stopped. Nothing was changed; what was not reached is not checked. Run the same command again to start over.")
@@ -48,7 +56,7 @@ export const verify = Effect.fnUntraced(function* (shared: Shared) {
   yield* printResult(
     shared,
     [
-      `${shared.path} is sound: every checksum holds`,
+      `${name} is sound: every checksum holds`,
       ...formatTable(
         [
           ["tables", formatCount(report.tables)],
