@@ -16,13 +16,7 @@ import {
   UnsupportedFormat
 } from "./errors/files.ts"
 import type { DatabaseFailed } from "./errors/failed.ts"
-import type {
-  HistoryGone,
-  WrongRevision,
-  InvalidEvent,
-  ProjectionNotFound,
-  ProjectionStopped
-} from "./errors/time.ts"
+import type { HistoryGone, WrongRevision, InvalidEvent, ProjectionNotFound, ProjectionStopped } from "./errors/time.ts"
 import type { AtError, ChangesError, CreateRestorePointError, PutError, RemoveRestorePointError, WatchError } from "./errors/methods.ts"
 import { because, Cause, Count, inBatch, Text } from "./errors/parts.ts"
 import type { InvalidRestorePointName, RestorePointMismatch, RestorePointNotFound, RestorePointProblem } from "./errors/restorePoints.ts"
@@ -268,12 +262,12 @@ export class SnapshotExpired extends Schema.TaggedError<SnapshotExpired>("lightn
   }
 }
 
-/** As many snapshots, scans and transactions are open as `maxTransactions` allows. Nothing was opened: end some (close their scope, finish or leave their loops), then try again. */
+/** As many snapshots, scans and transactions, or as many streams of changes and watchers, are open as `maxTransactions` allows. Nothing was opened: end some (close their scope, finish or leave their loops), then try again. */
 export class TooManySnapshots extends Schema.TaggedError<TooManySnapshots>("lightning-db/TooManySnapshots")("TooManySnapshots", {
   openMax: Schema.Finite
 }) {
   override get message(): string {
-    return `${this.openMax} snapshots and scans are open, which is the limit. Close those that are done with (end their scope or loop), or open the database with a larger maxTransactions.`
+    return `${this.openMax} snapshots, scans and transactions, or streams of changes, are open, which is the limit. Close those that are done with (end their scope or loop), or open the database with a larger maxTransactions.`
   }
 }
 
@@ -419,5 +413,7 @@ export const fromFailure = (e: unknown): FileError => {
 /** `fromFailure` for paths that only read, where a disk cannot be full. */
 export const fromReadFailure = (e: unknown): FileReadError => {
   const error = fromFailure(e)
-  return error instanceof DiskFull ? new DiskError({ operation: "read", path: error.path, code: error.code, offsetBytes: error.offsetBytes, cause: error.cause }) : error
+  return error instanceof DiskFull
+    ? new DiskError({ operation: "read", path: error.path, code: error.code, offsetBytes: error.offsetBytes, cause: error.cause })
+    : error
 }

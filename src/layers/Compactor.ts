@@ -34,6 +34,7 @@ import { TransactionManager } from "../services/TransactionManager.ts"
 import { Watchdog } from "../services/Watchdog.ts"
 import type { WorkOptions } from "../services/WorkProgress.ts"
 import { type JobError, WorkerDied, Workers } from "../services/Workers.ts"
+import { believedTwice, misreadNotice } from "./jobs/believedTwice.ts"
 import { JobCounter } from "./jobs/JobCounter.ts"
 import { historyFrom, keepVersions, outputPolicy, reliedDrops } from "./jobs/jobInputs.ts"
 import { jobError, makeJobRetries, type RunHow } from "./jobs/jobRetries.ts"
@@ -163,7 +164,9 @@ const make = Effect.gen(function* () {
         counter?.restart()
         return Effect.forEach(ranges, (range) => mergePart(plan, range, snapshots, history.horizons, counter), { concurrency: ranges.length })
       })
-      const results: ReadonlyArray<JobResult> = yield* retries.run(parts, how)
+      const results: ReadonlyArray<JobResult> = yield* believedTwice(retries.run(parts, how), (damage) =>
+        health.report({ ...misreadNotice("a compaction", damage), error: fromFailure(damage) })
+      )
       yield* committed(
         (state) => ({
           removeTables: inputs.map((table) => table.fileId),
@@ -239,7 +242,11 @@ const make = Effect.gen(function* () {
         const mayPass = cause instanceof IoFailure || cause instanceof WorkerDied || cause instanceof DiskFull
         if (cause !== undefined && !mayPass && health.refusal() === undefined) {
           const detail = cause instanceof Error ? cause.message : String(cause)
-          quarantine.add(claim, cause, cause instanceof Damage ? fromFailure(cause) : new JobFailed({ work: "compaction", quarantined: true, detail, cause }))
+          quarantine.add(
+            claim,
+            cause,
+            cause instanceof Damage ? fromFailure(cause) : new JobFailed({ work: "compaction", quarantined: true, detail, cause })
+          )
         }
         claims = claims.filter((other) => other !== claim)
         stats.running--
@@ -323,7 +330,10 @@ const make = Effect.gen(function* () {
             counter.bytesTotal = plan.type === "merge" ? inputBytes(plan) : 0
             options?.onStart?.({ bytes: () => counter.bytes(), bytesTotal: () => counter.bytesTotal })
           }
-          return Effect.as(Effect.mapError(restore(claimed(plan, take(plan), { untilTold: true }, counter)), (error) => jobError("compaction", error)), "done" as const)
+          return Effect.as(
+            Effect.mapError(restore(claimed(plan, take(plan), { untilTold: true }, counter)), (error) => jobError("compaction", error)),
+            "done" as const
+          )
         }
         if (claims.length > 0) return Effect.succeed("busy" as const)
         // Nothing runs: what stands in the way has failed before, and would again.

@@ -44,6 +44,7 @@ import { Memtables } from "../services/Memtables.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { Retention } from "../services/Retention.ts"
 import { Scrubber } from "../services/Scrubber.ts"
+import { SpaceKeeper } from "../services/SpaceKeeper.ts"
 import { Tables } from "../services/Tables.ts"
 import { Timeline } from "../services/Timeline.ts"
 import { type SnapshotLease, TransactionManager } from "../services/TransactionManager.ts"
@@ -97,6 +98,7 @@ const make = Effect.gen(function* () {
   const compactor = yield* Compactor
   const watchdog = yield* Watchdog
   const scrubber = yield* Scrubber
+  const space = yield* SpaceKeeper
 
   const parts: ReadParts = {
     tables,
@@ -384,6 +386,7 @@ const make = Effect.gen(function* () {
     options,
     recovery,
     scrubber,
+    space,
     tables,
     transactions,
     transactionStats: interactive.stats,
@@ -440,8 +443,7 @@ const make = Effect.gen(function* () {
     refresh: whileOpen(() => undefined),
     flush: watched({ work: "flush", actors: ["flusher"] }, flusher.flush),
     compact,
-    checkpoint: (path) =>
-      isCheckpointPath(path) ? watchedCheckpoint(path) : Effect.fail(noCheckpointPath()),
+    checkpoint: (path) => (isCheckpointPath(path) ? watchedCheckpoint(path) : Effect.fail(noCheckpointPath())),
     ...restorePoints,
     scrub: (scrubOptions) => maintenance(scrubber.run(scrubOptions)),
     verify: watched(
@@ -480,4 +482,5 @@ export const layer: Layer.Layer<
   | Flusher
   | Compactor
   | Scrubber
+  | SpaceKeeper
 > = Layer.effect(Database, make)

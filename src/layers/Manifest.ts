@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Semaphore from "effect/Semaphore"
 import { isDiskFull } from "../domain/disk/diskFull.ts"
@@ -179,6 +180,29 @@ const make = Effect.gen(function* () {
       }).pipe(Effect.ensuring(Effect.sync(() => actor.end())))
     )
 
+  // Whatever hangs, a database that closes does not wait for it: of an edit that was given up both outcomes are right, as of one that found no room.
+  let isOverdue = false
+  let giveUp: (() => void) | undefined
+  const giveUpIfClosing = () => {
+    if (isOverdue && health.closed() !== undefined) giveUp?.()
+  }
+  actor.onOverdue = () => {
+    isOverdue = true
+    giveUpIfClosing()
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => health.onChange(giveUpIfClosing)),
+    (end) => Effect.sync(end)
+  )
+
+  /** Undefined: given up. */
+  const seenThrough = <A, E>(persisting: Fiber.Fiber<A, E>) =>
+    Effect.callback<Exit.Exit<A, E> | undefined>((resume) => {
+      isOverdue = false
+      giveUp = () => resume(Effect.succeed(undefined))
+      persisting.addObserver((exit) => resume(Effect.succeed(exit)))
+    })
+
   const commit: Manifest["Service"]["commit"] = (build, applied) =>
     // Once begun an edit is seen through: an interrupted caller must not leave a durable edit that nobody applied.
     queue.withPermit(
@@ -190,7 +214,9 @@ const make = Effect.gen(function* () {
           const timed = { ...edit, engineTimeMs: clock.nowMs() }
           const next = applyEdit(state, timed)
           return Effect.gen(function* () {
-            const exit = yield* Effect.exit(persist(timed, next))
+            const exit = yield* seenThrough(yield* Effect.forkDetach(persist(timed, next), { startImmediately: true }))
+            if (exit === undefined)
+              return yield* fail(new DatabasePoisoned({ detail: "the database was closed, and the sync of its manifest did not come back" }))
             if (Exit.isFailure(exit)) return yield* fail(Cause.squash(exit.cause))
             // In one step: between two of a fiber others may run, and would find a state that the rest of the engine does not know yet.
             state = next

@@ -84,9 +84,10 @@ const make = Effect.gen(function* () {
     if (validation > room) parts.trimValidation(Math.max(0, room))
     const firm = firmBytes(parts.held())
     // Only where something was freed there is a point in looking again.
-    const freed = refused !== undefined && firm < refused.firm
+    const isAwaited = parts.awaited()
+    const freed = refused !== undefined && (firm < refused.firm || !isAwaited)
     if (freed) refused = undefined
-    if (firm > firmBytesMax) refused ??= { firm, bytes: 0 }
+    if (firm > firmBytesMax && isAwaited) refused ??= { firm, bytes: 0 }
     const before = pressure
     pressure = refused === undefined ? plan.pressure : "full"
     if (pressure !== before) tell()
@@ -112,7 +113,7 @@ const make = Effect.gen(function* () {
       // What is kept for memtables is there for this one.
       const more = bytes <= nextMemtableBytes && used.spareMemtables >= bytes ? 0 : bytes
       const firm = firmBytes(used)
-      if (firm + more <= firmBytesMax) return true
+      if (firm + more <= firmBytesMax || !parts.awaited()) return true
       refused = { firm, bytes: more }
       changed()
       return false

@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { CorruptFile, type FileReadError, fromReadFailure, UnsupportedFormat } from "../domain/errors.ts"
+import { CorruptFile, type FileReadError, fromFailure, fromReadFailure, UnsupportedFormat } from "../domain/errors.ts"
 import { Damage, IoFailure } from "../domain/failures.ts"
 import { structureProblem } from "../domain/manifest/checkStructure.ts"
 import { scrubRateDefault } from "../domain/options/scrubOption.ts"
@@ -16,6 +16,7 @@ import { Manifest } from "../services/Manifest.ts"
 import { Recovery } from "../services/Recovery.ts"
 import { type ScrubOptions, type ScrubReport, Scrubber } from "../services/Scrubber.ts"
 import { Wal } from "../services/Wal.ts"
+import { believedTwice, misreadNotice } from "./jobs/believedTwice.ts"
 import { type Files, pathOf, type Verifiable, verifiables, verifyFile } from "./maintenance/verifyFile.ts"
 import { verifyOwnLog } from "./maintenance/verifyLog.ts"
 import { paceOf, rateOf } from "./maintenance/pacing.ts"
@@ -98,10 +99,14 @@ const make = Effect.gen(function* () {
         const before = counter.done
         if (isNamed(file)) {
           const current = { files, directory, state: manifest.state(), isDamaged: (id: number) => damagedValues.has(id) }
-          const checked = yield* Effect.result(
-            verifyFile(current, file, pace, (count) => {
+          const verified = Effect.suspend(() => {
+            counter.done = before
+            return verifyFile(current, file, pace, (count) => {
               counter.done += count
             })
+          })
+          const checked = yield* Effect.result(
+            believedTwice(verified, (damage) => health.report({ ...misreadNotice("scrubbing", damage), error: fromFailure(damage) }))
           )
           // One that was replaced while it was read is nobody's any more, whatever is wrong with it.
           if (Result.isFailure(checked) && isNamed(file)) {

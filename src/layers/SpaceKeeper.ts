@@ -247,7 +247,8 @@ const make = Effect.gen(function* () {
   // An open that had to use the reserve of an earlier one goes on as that one ended.
   if (isLacking() && isTooSmall()) exhausted(new IoFailure("open", temporary, "ENOSPC"))
 
-  return SpaceKeeper.of({ refusal: () => low, untilRoom, changed, stop })
+  const stats = () => ({ reserve: stands ? reserveBytes : 0, low: low !== undefined })
+  return SpaceKeeper.of({ refusal: () => low, untilRoom, changed, stop, stats })
 })
 
 export const layer: Layer.Layer<SpaceKeeper, never, Disk | EngineOptions | HealthMonitor | Recovery> = Layer.effect(SpaceKeeper, make)

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type { FileHandle } from "../domain/disk/SyncDisk.ts"
 import { Damage, IoFailure } from "../domain/failures.ts"
@@ -25,6 +26,7 @@ import { crc32 } from "./crc32.ts"
 import { makeReadRetries } from "./reading/readRetries.ts"
 import { levelsOf } from "./tables/levelsOf.ts"
 import { makePooledRead } from "./tables/pooledRead.ts"
+import { probeReads } from "./tables/probeReads.ts"
 import { ReadBreakers, type ReadFaults } from "./tables/ReadBreakers.ts"
 
 interface PinnedVersion extends Version {
@@ -62,6 +64,8 @@ export const makeTables = (input: {
   readonly initial: ManifestState
   /** What becomes of reads that fail; without, they fail. */
   readonly faults?: ReadFaults
+  /** Runs, until the database closes, what probes the files that cannot be read, while there are any. Without, only reads of users do. */
+  readonly probing?: (loop: Effect.Effect<void>) => void
   /** Called when a table was opened: its index is in memory now. */
   readonly opened?: () => void
   /** Whether this is the owner of the files: it removes those that no version names any more. A reader beside a writer does not, and never closes one that it may still need. */
@@ -218,6 +222,11 @@ export const makeTables = (input: {
       closeOne()
       return disk.sync.open(path, "read")
     }
+  }
+
+  if (input.probing !== undefined) {
+    const pathNow = (id: number) => (!closed && references.has(id) ? pathOf(slots.has(id) ? "table" : "values", id) : undefined)
+    probeReads({ disk, reads, pathOf: pathNow, open: openFile }, input.probing)
   }
 
   const open = (slot: TableSlot): TableReader => {
@@ -457,6 +466,9 @@ const make = Effect.gen(function* () {
   const cache = yield* BlockCache
   const memory = yield* MemoryBudget
   const { directory } = yield* Recovery
+  const health = yield* HealthMonitor
+  const probes = yield* FiberSet.make<void, never>()
+  health.onFailed(FiberSet.clear(probes))
   const tables = makeTables({
     disk,
     directory,
@@ -464,7 +476,8 @@ const make = Effect.gen(function* () {
     maxOpenTables: options.maxOpenTables,
     monotonicMs: clock.monotonicMs,
     initial: manifest.state(),
-    faults: { breakers: yield* Breakers, health: yield* HealthMonitor, retry: options.retry },
+    faults: { breakers: yield* Breakers, health, retry: options.retry },
+    probing: yield* FiberSet.runtime(probes)<never>(),
     opened: memory.changed,
     removes: true,
     removed: (yield* SpaceKeeper).changed

@@ -419,7 +419,13 @@ const make = Effect.gen(function* () {
         if (refused !== undefined) return Effect.fail(refused)
         return attempted(new ListWrite(keyspace, given, operations, () => fill(keyspace, operations), sequenced), firstAttempt)
       }),
-    writeOne: <IsDelete extends boolean>(keyspace: number, key: unknown, value: unknown, isDelete: IsDelete, given: WriteOptions | PutOptions | undefined) =>
+    writeOne: <IsDelete extends boolean>(
+      keyspace: number,
+      key: unknown,
+      value: unknown,
+      isDelete: IsDelete,
+      given: WriteOptions | PutOptions | undefined
+    ) =>
       Effect.suspend(() => {
         const refused = refusedOptions(given, !isDelete)
         // It holds no atomic operation, no range and no name of a keyspace; and no value where it deletes.

@@ -282,8 +282,6 @@ const make = Effect.gen(function* () {
   const rotate = Effect.gen(function* () {
     if (preparer.ready === undefined) return
     if (unsyncedGroups > 0 || segment.position > durablePosition) yield* datasync
-    // Given up meanwhile: the directory may be somebody else's by now.
-    if (failure !== undefined) return
     const old = segment
     const upcoming = preparer.take()!
     upcoming.basePosition = old.position

@@ -1,6 +1,7 @@
 /**
  * The circuit breakers of an engine: one before each resource that can fail by itself (a file that is read, the worker threads, a job, the making of log segments). What is at
- * rest is not kept: a resource that works has no breaker, and costs nothing. No timer runs for any of them; whether one may be tried again is seen when somebody wants to.
+ * rest is not kept: a resource that works has no breaker, and costs nothing. No timer runs here: whether one may be tried again is seen when somebody wants to, and files that
+ * cannot be read are wanted by a fiber of `Tables`.
  */
 import * as Context from "effect/Context"
 import type { BreakerRules, CircuitBreaker } from "../domain/breaker/CircuitBreaker.ts"

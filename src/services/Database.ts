@@ -50,6 +50,7 @@ import type { MemoryStats } from "./MemoryBudget.ts"
 import type { HistoryOptions, PastSnapshot, Version } from "./History.ts"
 import type { RestorePoints } from "./RestorePoints.ts"
 import type { ScrubOptions, ScrubReport, ScrubStats } from "./Scrubber.ts"
+import type { SpaceStats } from "./SpaceKeeper.ts"
 import type { WorkOptions } from "./WorkProgress.ts"
 import type { BeginOptions, Transaction, TransactionHandle, TransactionOptions, TransactionStats } from "./Transaction.ts"
 
@@ -310,6 +311,11 @@ export interface DatabaseStats {
     readonly manifest: number
     readonly total: number
   }
+  /**
+   * Of the room on the disk: bytes set aside for the end of log and manifest (0: none are, or they had to be given up), and whether writes that free nothing are refused until there is
+   * room again, which a read-only database does not know of its writer.
+   */
+  readonly space: SpaceStats
   /** How far back the log and the history of the default keyspace go. */
   readonly retention: {
     /** Files of the log: what is not in tables yet, and what is kept for `changes`. */

@@ -18,6 +18,8 @@ export interface MemoryParts {
   readonly dropSpareMemtables: () => void
   /** Gives up memtables kept for open transactions until they take so much at most. */
   readonly trimValidation: (bytes: number) => void
+  /** Whether something large ends by itself: a flush, or a read that holds what is in tables already. Where nothing does, whoever waited for memory would wait for ever. */
+  readonly awaited: () => boolean
   /** Writers that wait may look again. */
   readonly freed: () => void
 }

@@ -3,7 +3,14 @@
  * hard links where the file system has them; a restore point so takes space only for what the database itself has given up since.
  */
 import type * as Effect from "effect/Effect"
-import type { CorruptFile, CreateRestorePointError, ListError, RemoveRestorePointError, RestorePointReadError, UnsupportedFormat } from "../domain/errors.ts"
+import type {
+  CorruptFile,
+  CreateRestorePointError,
+  ListError,
+  RemoveRestorePointError,
+  RestorePointReadError,
+  UnsupportedFormat
+} from "../domain/errors.ts"
 import type { VerifyReport } from "./Database.ts"
 import type { WorkOptions } from "./WorkProgress.ts"
 

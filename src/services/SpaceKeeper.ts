@@ -8,6 +8,11 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { DiskFull } from "../domain/errors.ts"
 
+export interface SpaceStats {
+  readonly reserve: number
+  readonly low: boolean
+}
+
 export class SpaceKeeper extends Context.Service<
   SpaceKeeper,
   {
@@ -18,6 +23,8 @@ export class SpaceKeeper extends Context.Service<
      * failure is its own. Fails with `DiskFull` once the database stops. Nobody else's work is waited for, so who holds something meanwhile holds up nothing that frees space.
      */
     readonly untilRoom: <A, E, R>(attempt: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DiskFull, R>
+    /** What is set aside, in bytes: 0 where none is wanted, it is not made yet, or it was given up. And whether writes that free nothing are refused. */
+    readonly stats: () => SpaceStats
     /** Files were removed: there may be room. */
     readonly changed: () => void
     /** Who waits for room is told now that none will come. */

@@ -145,6 +145,26 @@ describe("crash sweep of restore points", () => {
     console.log(`restore point sweep: ${states} states, ${cleared} with something to clear away`)
   }, 120_000)
 
+  it("the directory of the restore points that a killed process left: made durable by the next, before it answers", () =>
+    runSweep(
+      Effect.gen(function* () {
+        const disk = new SimulatedDisk()
+        yield* using(disk, (db) => fill(db, 0, 5, "a"))
+        // Killed after it had made the directory, and before it synced its name.
+        disk.makeDirectory(points)
+        yield* using(disk, (db) => db.createRestorePoint({ name: "p" }))
+        const later = disk.crash(seededPrng(1), { mode: "worst" })
+        yield* using(later, (db) =>
+          Effect.gen(function* () {
+            const { damaged, points: whole } = yield* db.restorePoints
+            expect(damaged).toEqual([])
+            expect(whole.map(({ id }) => id)).toEqual(["p@1"])
+            yield* db.verifyRestorePoint("p")
+          })
+        )
+      })
+    ))
+
   it("restored: the new directory is the whole of it, or no database", async () => {
     const run = await record()
     const seen = { whole: 0, refused: 0, missing: 0 }

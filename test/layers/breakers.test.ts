@@ -1,6 +1,7 @@
 /** Circuit breakers through the engine: each transition, what is refused meanwhile, and what goes on. Under a clock that is moved by hand. */
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
@@ -91,19 +92,17 @@ describe("the breaker of a file", () => {
           yield* TestClock.adjust(999)
           expect(yield* Effect.flip(db.get("a"))).toMatchObject({ retryAfterMs: expect.any(Number) })
           expect(control.failures()).toBe(before)
-          // Half open: one probe, which fails: longer.
+          // Half open: one probe, which nobody has to ask for, and which fails: longer.
           yield* TestClock.adjust(1)
-          expect(yield* Effect.flip(db.get("a"))).not.toHaveProperty("retryAfterMs", expect.any(Number))
           expect(control.failures()).toBe(before + 1)
+          expect(yield* Effect.flip(db.get("a"))).toMatchObject({ retryAfterMs: 2000 })
           yield* TestClock.adjust(1999)
           expect(yield* Effect.flip(db.get("a"))).toMatchObject({ retryAfterMs: expect.any(Number) })
+          expect(control.failures()).toBe(before + 1)
           // It works again: two probes close it.
           control.heal()
           yield* TestClock.adjust(1)
-          expect(yield* db.getText("a")).toBe(value)
-          expect((yield* db.stats).breakers).toMatchObject([{ resource: path, state: "half-open" }])
-          expect((yield* db.health).state).toBe("degraded")
-          expect(yield* db.getText("a")).toBe(value)
+          yield* turns(20)
           expect((yield* db.stats).breakers).toEqual([])
           expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
           expect(breakerMoves(events)).toEqual(
@@ -129,6 +128,79 @@ describe("the breaker of a file", () => {
       }
       expect((yield* db.stats).breakers).toEqual([])
       expect((yield* db.health).state).toBe("healthy")
+    })
+  )
+
+  it.effect("heals by itself: while the fault lasts the pauses double, up to 32 times, and afterwards nobody has to read", () =>
+    Effect.gen(function* () {
+      const { control, db, path } = yield* twoTables({ breaker: { failureThreshold: 1, openFor: "1 second" } }, "inline")
+      control.fail()
+      yield* Effect.flip(db.get("a"))
+      yield* turns(20)
+      let failures = control.failures()
+      for (const seconds of [1, 2, 4, 8, 16, 32, 32]) {
+        yield* TestClock.adjust(seconds * 1000 - 1)
+        expect(control.failures()).toBe(failures)
+        yield* TestClock.adjust(1)
+        yield* turns(20)
+        expect(control.failures()).toBe(++failures)
+        expect(yield* db.health).toMatchObject({ state: "degraded", reasons: [expect.stringContaining(`reading ${path} is suspended`)] })
+      }
+      control.heal()
+      yield* TestClock.adjust("32 seconds")
+      yield* turns(20)
+      expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
+      expect((yield* db.stats).breakers).toEqual([])
+      expect(yield* db.getText("a")).toBe("1")
+    })
+  )
+
+  it.effect("a read that comes first is the probe, and the engine's next one waits for its turn", () =>
+    Effect.gen(function* () {
+      const { control, db } = yield* twoTables({ breaker: { failureThreshold: 1, openFor: "1 second" } }, "inline")
+      // Asleep before the engine is: it wakes before.
+      const reader = yield* Effect.forkChild(
+        Effect.andThen(Effect.sleep("1 second"), Effect.try({ try: () => db.unsafe.get("a"), catch: (cause) => cause })),
+        { startImmediately: true }
+      )
+      control.fail()
+      yield* Effect.flip(db.get("a"))
+      yield* turns(20)
+      yield* TestClock.adjust("1 second")
+      const error = yield* Effect.flip(Fiber.join(reader))
+      expect(error).toMatchObject({ _tag: "DiskError" })
+      expect(error).not.toHaveProperty("retryAfterMs", expect.any(Number))
+      yield* turns(20)
+      expect(control.failures()).toBe(2)
+      yield* TestClock.adjust(1999)
+      expect(control.failures()).toBe(2)
+      yield* TestClock.adjust(1)
+      yield* turns(20)
+      expect(control.failures()).toBe(3)
+    })
+  )
+
+  it.effect("several files, each in its own time", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(startMs)
+      const { db, faulty } = yield* overFaulty({ cacheBytes: 0, ...noCompaction, breaker: { failureThreshold: 1, openFor: "4 seconds" } })
+      for (const key of ["a", "b"]) yield* Effect.andThen(db.put(key, "1"), db.flush)
+      faulty.add({ match: { operation: "open", path: /\.table$/ }, fault: { code: "EIO" } })
+      yield* Effect.flip(db.get("a"))
+      // Longer each time: by now it is looked for seldom.
+      yield* TestClock.adjust("30 seconds")
+      yield* turns(20)
+      faulty.clear()
+      faulty.add({ match: { operation: "readAt", path: /\.table$/ }, fault: { code: "EIO" } })
+      yield* Effect.flip(db.get("b"))
+      expect((yield* db.health).reasons).toHaveLength(2)
+      faulty.clear()
+      yield* TestClock.adjust("4 seconds")
+      yield* turns(20)
+      expect((yield* db.health).reasons).toHaveLength(1)
+      yield* TestClock.adjust("32 seconds")
+      yield* turns(20)
+      expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
     })
   )
 

@@ -343,7 +343,10 @@ describe("the reaper", () => {
         }
       })
       yield* Effect.gen(function* () {
-        const { db, disk } = yield* started
+        yield* TestClock.setTime(startMs)
+        const disk = new SimulatedDisk()
+        // What waits for a flush, and who watches over it, have timers of their own while they do.
+        const db = yield* openSimulated(disk, { ...wholeLog, waitTimeout: "unlimited", watchdog: "unlimited" })
         yield* db.put("a", "1")
         yield* db.write([{ type: "add", key: "n", value: 1 }])
         yield* Effect.andThen(db.flush, db.compact())

@@ -213,25 +213,28 @@ describe("a sync that does not come back", () => {
       })
   )
 
-  it.effect("does not keep the database from closing", () =>
-    Effect.gen(function* () {
-      const disk = new HangingDisk()
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const db = yield* open(disk, { waitTimeout: "30 seconds" })
-          yield* db.put("a", "1")
-          yield* settle
-          disk.hang("datasync", /\.log$/)
-          const writer = yield* Effect.forkChild(Effect.flip(db.put("b", "2", { durability: "sync" })))
-          yield* pass(45)
-          expect(yield* Fiber.join(writer)).toMatchObject({ _tag: "CommitOutcomeUnknown" })
-        })
-      )
-      expect(disk.hanging).toBe(1)
-      disk.release()
-      yield* settle
-      const again = yield* open(disk)
-      expect(yield* again.getText("a")).toBe("1")
-    })
+  it.effect(
+    "does not keep the database from closing",
+    () =>
+      Effect.gen(function* () {
+        const disk = new HangingDisk()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const db = yield* open(disk, { waitTimeout: "30 seconds" })
+            yield* db.put("a", "1")
+            yield* settle
+            disk.hang("datasync", /\.log$/)
+            const writer = yield* Effect.forkChild(Effect.flip(db.put("b", "2", { durability: "sync" })))
+            yield* pass(45)
+            expect(yield* Fiber.join(writer)).toMatchObject({ _tag: "CommitOutcomeUnknown" })
+          })
+        )
+        expect(disk.hanging).toBe(1)
+        disk.release()
+        yield* settle
+        const again = yield* open(disk)
+        expect(yield* again.getText("a")).toBe("1")
+      }),
+    10_000
   )
 })

@@ -50,6 +50,30 @@ describe("failing jobs", () => {
     })
   )
 
+  it.effect("threads that go on dying are told as what they are: writes go on, and nothing is refused", () =>
+    Effect.gen(function* () {
+      const workers = new WorkersControl()
+      workers.flushFailure = workers.compactFailure = new WorkerDied({ detail: "out of memory" })
+      const db = yield* open(workers)
+      yield* put(db, 1)
+      const told = yield* Effect.flip(db.flush)
+      expect(told).toMatchObject({ _tag: "JobFailed", work: "flush", quarantined: false, detail: "out of memory", cause: { _tag: "WorkerDied" } })
+      expect(told.message).toMatch(/flush job failed again and again \(out of memory\)\. Nothing is lost/)
+      expect((yield* db.health).state).toBe("degraded")
+      yield* put(db, 2)
+      workers.flushFailure = undefined
+      yield* db.flush
+      yield* put(db, 3)
+      yield* db.flush
+      expect(yield* Effect.flip(db.compact())).toMatchObject({ _tag: "JobFailed", work: "compaction", quarantined: false })
+      workers.compactFailure = undefined
+      yield* db.compact()
+      expect(yield* db.has("k1")).toBe(true)
+      yield* turns(100)
+      expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
+    })
+  )
+
   it.effect("flush tells a failure that lasts, at the attempt that makes it one; the job is tried on, and by each caller at once", () =>
     Effect.gen(function* () {
       const workers = new WorkersControl()

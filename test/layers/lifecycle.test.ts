@@ -9,15 +9,17 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseClosed } from "../../src/domain/errors.ts"
+import * as DiskFaulty from "../../src/layers/disk/DiskFaulty.ts"
 import * as DiskMemory from "../../src/layers/disk/DiskMemory.ts"
 import * as DiskTracing from "../../src/layers/disk/DiskTracing.ts"
+import type { FaultyDisk } from "../../src/layers/disk/FaultyDisk.ts"
 import { DiskTracer } from "../../src/layers/disk/TracingDisk.ts"
 import * as LightningDb from "../../src/runtime/LightningDb.ts"
 import type { DatabaseShape } from "../../src/services/Database.ts"
 import { Disk } from "../../src/services/Disk.ts"
 import { scanned } from "../contracts/database/fixture.ts"
 import { WorkersControl } from "../support/gatedWorkers.ts"
-import { smallOptions } from "../support/openEngine.ts"
+import { openOn, smallOptions } from "../support/openEngine.ts"
 import { openLayer, quickRoot } from "../support/openLayer.ts"
 
 const root = fs.mkdtempSync(path.join(quickRoot, "lightning-lifecycle-"))
@@ -318,6 +320,56 @@ describe("a database in memory", () => {
       yield* Effect.scoped(db.snapshot)
     })
   )
+})
+
+describe("a file that cannot be read", () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length
+  /** A database with one table, which cannot be read, is not looked for for a day, and is by one timer. */
+  const unreadable = (readOnly: boolean) =>
+    Effect.gen(function* () {
+      let faulty: FaultyDisk | undefined
+      const disk = DiskFaulty.layerWith((created) => {
+        faulty = created
+      }).pipe(Layer.provide(Layer.fresh(DiskMemory.layer)))
+      const shared = Layer.succeedContext(yield* Layer.build(disk))
+      const fillTables = (db: DatabaseShape) => Effect.forEach(["a", "b"], (key) => Effect.andThen(db.put(key, "1"), db.flush), { discard: true })
+      if (readOnly) yield* Effect.scoped(Effect.flatMap(openOn(shared, "/db"), fillTables))
+      const before = timers()
+      const scope = yield* Scope.make()
+      const settings = { breaker: { failureThreshold: 1, openFor: "1 day" } as const, cacheBytes: 0, valueCacheBytes: 0, readOnly }
+      const db = yield* Scope.provide(openOn(shared, "/db", settings), scope)
+      if (!readOnly) yield* fillTables(db)
+      for (let i = 0; i < 10; i++) yield* turn
+      const healthy = timers()
+      faulty!.add({ match: { operation: "readAt", path: /\.table$/ }, fault: { code: "EIO" } })
+      yield* Effect.flip(db.get("a"))
+      for (let i = 0; i < 10; i++) yield* turn
+      expect((yield* db.health).reasons.join()).toContain("is suspended")
+      expect(timers()).toBe(healthy + 1)
+      return { before, healthy, db, scope, heal: () => faulty!.clear() }
+    })
+
+  it.live("is looked for by one timer, which goes with the file", () =>
+    Effect.gen(function* () {
+      const { db, heal, healthy, scope } = yield* unreadable(false)
+      heal()
+      yield* db.compact()
+      for (let i = 0; i < 10; i++) yield* turn
+      expect(yield* db.health).toEqual({ state: "healthy", reasons: [] })
+      expect(timers()).toBe(healthy)
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  for (const readOnly of [false, true]) {
+    it.live(`is looked for no more once the database closes${readOnly ? ", which only reads" : ""}`, () =>
+      Effect.gen(function* () {
+        const { before, scope } = yield* unreadable(readOnly)
+        yield* Scope.close(scope, Exit.void)
+        expect(timers()).toBe(before)
+      })
+    )
+  }
 })
 
 describe("a closed database", () => {

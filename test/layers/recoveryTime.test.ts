@@ -44,7 +44,7 @@ describe("recovery", () => {
     expect(best).toBeLessThan(100)
   })
 
-  it("that is long tells how far it is, once a second", async () => {
+  it.each([false, true])("that is long tells how far it is, once a second (read-only: %s)", async (readOnly) => {
     const disk = new SimulatedDisk({})
     await Effect.runPromise(
       withSimulatedClock(
@@ -63,7 +63,7 @@ describe("recovery", () => {
     await Effect.runPromise(
       withSimulatedClock(
         Effect.scoped(
-          openSimulated(killed, { memtableBytes: 64 << 20, walSegmentBytes: 64 << 20 }).pipe(
+          openSimulated(killed, { memtableBytes: 64 << 20, walSegmentBytes: 64 << 20, readOnly }).pipe(
             Effect.provideService(RecoveryProgress, (progress) => void told.push(progress))
           )
         ),

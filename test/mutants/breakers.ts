@@ -99,7 +99,7 @@ export const breakerMutants: ReadonlyArray<Mutant> = [
     file: "src/domain/breaker/CircuitBreaker.ts",
     find: "++this.successCount < this.rules.successThreshold",
     replace: "++this.successCount < 1",
-    test: { file: breakers, name: "the breaker of a file > table, inline" },
+    test: { file: "test/domain/breaker/CircuitBreaker.test.ts" },
     invariant: "breakers: the success threshold means nothing"
   },
   {
@@ -117,6 +117,70 @@ export const breakerMutants: ReadonlyArray<Mutant> = [
     replace: "openForMs * 2 ** Math.min(openings - openings, 5)",
     test: { file: breakers, name: "the breaker of a file > table, inline" },
     invariant: "breakers: no backoff"
+  },
+  {
+    name: "leave-probes-to-users",
+    file: "src/layers/tables/probeReads.ts",
+    find: "    running = true\n    start(loop)\n",
+    replace: "    running = true\n",
+    test: { file: breakers, name: "the breaker of a file > heals by itself" },
+    invariant: "breakers: a file that nobody reads is suspended for ever"
+  },
+  {
+    name: "probe-without-a-pause",
+    file: "src/layers/tables/ReadBreakers.ts",
+    find: "this.#byFile.get(fileId)?.failed(cause)",
+    replace: "this.#byFile.get(fileId)?.abandoned()",
+    test: { file: breakers, name: "the breaker of a file > heals by itself" },
+    invariant: "breakers: a probe that fails makes no pause longer"
+  },
+  {
+    name: "sleep-through-another-breaker",
+    file: "src/layers/tables/probeReads.ts",
+    find: "    if (running) return wake?.()\n",
+    replace: "    if (running) return\n",
+    test: { file: breakers, name: "the breaker of a file > several files" },
+    invariant: "breakers: one file's long pause is another's"
+  },
+  {
+    name: "keep-the-timer-of-a-probe",
+    file: "src/layers/tables/probeReads.ts",
+    find: "    if (running) return wake?.()\n",
+    replace: "    if (running) return reads.isIdle ? undefined : wake?.()\n",
+    test: { file: "test/layers/lifecycle.test.ts", name: "a file that cannot be read > is looked for by one timer" },
+    invariant: "an idle database has no timer"
+  },
+  {
+    name: "let-the-engine-probe-alone",
+    file: "src/layers/tables/ReadBreakers.ts",
+    find: "if (breaker === undefined || breaker.admit()) return",
+    replace: "if (breaker === undefined || (breaker.isClosed() && breaker.admit())) return",
+    test: { file: breakers, name: "the breaker of a file > a read that comes first is the probe" },
+    invariant: "breakers: a read of a user is no probe"
+  },
+  {
+    name: "believe-damage-at-once",
+    file: "src/layers/jobs/believedTwice.ts",
+    find: "if (seen.has(place) || seen.size + 1 >= readingsMax)",
+    replace: "if (seen.has(place) || seen.size >= 0)",
+    test: { file: "test/layers/misreads.test.ts", name: "one misread > of a table, in a compaction" },
+    invariant: "19: a bit that was read wrongly once takes files out of service"
+  },
+  {
+    name: "read-damage-for-ever",
+    file: "src/layers/jobs/believedTwice.ts",
+    find: " || seen.size + 1 >= readingsMax)",
+    replace: ")",
+    test: { file: "test/layers/misreads.test.ts", name: "damage > is believed at the second reading" },
+    invariant: "19: damage is believed in the end"
+  },
+  {
+    name: "hide-misreads",
+    file: "src/layers/jobs/believedTwice.ts",
+    find: "seen.forEach(onMisread)",
+    replace: "seen.clear()",
+    test: { file: "test/layers/misreads.test.ts", name: "one misread > of a table, in a compaction" },
+    invariant: "a misread is told"
   },
   {
     name: "keep-giving-jobs-to-dying-threads",

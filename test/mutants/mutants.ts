@@ -6,6 +6,7 @@ import { damageMutants } from "./damage.ts"
 import { durabilityMutants } from "./durability.ts"
 import { featureMutants } from "./features.ts"
 import { isolationMutants } from "./isolation.ts"
+import { limitMutants } from "./limits.ts"
 import { pressureMutants } from "./pressure.ts"
 import { repairMutants } from "./repair.ts"
 import { realMutants } from "./real.ts"
@@ -25,6 +26,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...isolationMutants,
   ...featureMutants,
   ...commandLineMutants,
+  ...limitMutants,
   ...pressureMutants,
   ...repairMutants,
   ...realMutants,

@@ -101,10 +101,42 @@ export const pressureMutants: ReadonlyArray<Mutant> = [
   {
     name: "never-stop-for-memory",
     file: "src/layers/MemoryBudget.ts",
-    find: "if (firm > firmBytesMax) refused",
+    find: "if (firm > firmBytesMax && isAwaited) refused",
     replace: "if (firm > 4 * firmBytesMax) refused",
     test: { file: "test/layers/memoryBudget.test.ts", name: "is kept in this order" },
     invariant: "pressure: a budget that is used up stops writers"
+  },
+  {
+    name: "wait-for-memory-nobody-frees",
+    file: "src/layers/MemoryBudget.ts",
+    find: "const isAwaited = parts.awaited()",
+    replace: "const isAwaited = true",
+    test: { file: "test/regression/budgetThatFreesNothing.test.ts", name: "memoryBytes" },
+    invariant: "pressure: writers wait for memory although nothing is under way that would give any back"
+  },
+  {
+    name: "close-with-a-hung-last-sync",
+    file: "src/layers/Wal.ts",
+    find: "yield* Effect.raceFirst(Fiber.await(last), Effect.as(gaveUp.await, undefined))",
+    replace: "yield* Fiber.await(last)",
+    test: { file: "test/regression/hungAndHeld.test.ts", name: "where it is the last one" },
+    invariant: "watchdog: the sync of the close itself does not come back, and the close with it"
+  },
+  {
+    name: "close-with-a-hung-manifest",
+    file: "src/layers/Manifest.ts",
+    find: "if (isOverdue && health.closed() !== undefined) giveUp?.()",
+    replace: "",
+    test: { file: "test/regression/hungAndHeld.test.ts", name: "where it is the manifest's" },
+    invariant: "watchdog: the sync of the manifest does not come back, and no close with it"
+  },
+  {
+    name: "edit-after-the-close",
+    file: "src/layers/Manifest.ts",
+    find: 'failure ??= new DatabasePoisoned({ detail: "the database was closed before this edit was durable" })',
+    replace: "closed = false",
+    test: { file: "test/regression/hungAndHeld.test.ts", name: "does nothing to the directory" },
+    invariant: "3: an edit that comes after the close changes a directory that somebody else has opened"
   },
   {
     name: "keep-memory-of-evicted-blocks",

@@ -24,6 +24,14 @@ export const restorePointMutants: ReadonlyArray<Mutant> = [
     invariant: "24: a restore point that was answered is there"
   },
   {
+    name: "trust-name-of-found-restore-points",
+    file: "src/layers/restorePoints/createPoint.ts",
+    find: "          else if (listPlaces(disk.sync, points).length === 0) syncNameOf(disk.sync, points)\n",
+    replace: "",
+    test: { file: sweep, name: "the directory of the restore points" },
+    invariant: "24: a restore point that was answered is there, whoever made the directory of all"
+  },
+  {
     name: "make-restore-point-in-place",
     file: "src/layers/restorePoints/createPoint.ts",
     find: "    const making = `${points}/${makingDirectory(name, version)}`",

@@ -31,6 +31,14 @@ export const spaceMutants: ReadonlyArray<Mutant> = [
     invariant: "1: a commit is acknowledged before there was room for it"
   },
   {
+    name: "hold-groups-of-a-log-that-ended",
+    file: "src/layers/Wal.ts",
+    find: "    if (failure !== undefined) throw failure\n",
+    replace: "",
+    test: { file: "test/regression/hungAndHeld.test.ts", name: "is answered when the log ends" },
+    invariant: "4: a group that is held waits for room although the log has ended"
+  },
+  {
     name: "poison-when-full",
     file: "src/layers/Wal.ts",
     find: "      if (isDiskFull(cause)) return cause\n      throw cause",

@@ -90,12 +90,12 @@ describe("layerConfig", () => {
       const layer = LightningDb.layerConfig({
         path: Config.String("DB_PATH"),
         cacheBytes: Config.Int("DB_CACHE"),
-        valueCacheBytes: Config.succeed(4096),
+        valueCacheBytes: Config.succeed(65_536),
         compactionWorkers: Config.succeed(0)
       })
       const stats = yield* open(layer, { DB_PATH: path.join(root, "db"), DB_CACHE: "1048576" })
       expect(stats.path).toBe(path.join(root, "db"))
-      expect([stats.blockCache.capacityBytes, stats.valueCache.capacityBytes]).toEqual([1_048_576 - 4096, 4096])
+      expect([stats.blockCache.capacityBytes, stats.valueCache.capacityBytes]).toEqual([1_048_576 - 65_536, 65_536])
       expect(
         (yield* open(
           Orders.layerConfig({ path: Config.String("P") }).pipe(Layer.provideMerge(Layer.empty), (tagged) =>
@@ -106,6 +106,34 @@ describe("layerConfig", () => {
           }
         )).path
       ).toBe(path.join(root, "orders"))
+    })
+  )
+
+  it.effect("takes the options that have parts by their parts, or whole", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const layer = LightningDb.layerConfig({
+        path: Config.String("DB_PATH"),
+        retry: { attempts: Config.Int("RETRIES"), firstDelay: Config.Duration("RETRY_DELAY"), jitter: Config.Finite("JITTER") },
+        breaker: { failureThreshold: Config.Int("FAILURES"), openFor: Config.Duration("OPEN_FOR") },
+        scrub: Config.succeed({ every: "1 day" as const, bytesPerSecond: 1 << 20 }),
+        compactionWorkers: Config.succeed(0)
+      })
+      const env = { DB_PATH: path.join(root, "db"), RETRIES: "2", RETRY_DELAY: "5 millis", JITTER: "0.5", FAILURES: "4", OPEN_FOR: "2 seconds" }
+      // It scrubs by itself.
+      const begun = Effect.gen(function* () {
+        const db = Context.get(yield* Layer.build(layer), Database)
+        while ((yield* db.stats).scrub.lastStarted === undefined) yield* Effect.yieldNow
+      })
+      yield* Effect.scoped(begun).pipe(Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })))
+      const wrong = yield* Effect.flip(open(layer, { ...env, RETRIES: "0", JITTER: "7", FAILURES: "100000", OPEN_FOR: "9 days" }))
+      expect(wrong).toMatchObject({ _tag: "InvalidOptions" })
+      for (const part of ["retry.attempts", "retry.jitter", "breaker.failureThreshold", "breaker.openFor"]) expect(wrong.message).toContain(part)
+      expect(wrong.message).not.toContain("firstDelay")
+      const scrub = LightningDb.layerConfig({ path: Config.String("DB_PATH"), scrub: { every: Config.Duration("EVERY") } })
+      const often = yield* Effect.flip(open(scrub, { ...env, EVERY: "1 millis" }))
+      expect(often).toMatchObject({ _tag: "InvalidOptions" })
+      expect(often.message).toContain("scrub")
     })
   )
 

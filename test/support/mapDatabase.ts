@@ -133,6 +133,7 @@ const emptyStats: Omit<DatabaseStats, "path" | "visibleSequence" | "durableSeque
   flushedSequence: 0,
   levels: [],
   disk: { tables: 0, valueFiles: 0, valueFilesLive: 0, log: 0, manifest: 0, total: 0 },
+  space: { reserve: 0, low: false },
   breakers: [],
   retention: { logSegments: 0, logFromSequence: undefined, historyFromSequence: 0 },
   memory: {

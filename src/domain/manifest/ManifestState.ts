@@ -52,6 +52,21 @@ export const blankState = (identity: Identity): ManifestState => ({
   droppedKeyspaces: new Map()
 })
 
+/**
+ * What is known of the past, for a copy that ends with this sequence. A job may have gone by commits that are not in the copy: what it has dropped lies below the last one that is, and
+ * what the copy commits under the same sequences it has never seen.
+ */
+export const pastThrough = ({ historyFrom, keptVersions }: Pick<ManifestState, "historyFrom" | "keptVersions">, sequence: number) => ({
+  historyFrom: new Map(Array.from(historyFrom, ([keyspace, from]) => [keyspace, Math.min(from, sequence)] as const)),
+  keptVersions: new Map(
+    Array.from(keptVersions, ([keyspace, kept]) => {
+      let within: ReadonlyArray<KeptVersions> = []
+      for (const one of kept) within = withKept(within, { count: one.count, sequence: Math.min(one.sequence, sequence) })
+      return [keyspace, within] as const
+    })
+  )
+})
+
 /** The edit that makes `state` out of nothing. */
 export const snapshotOf = (state: ManifestState): ManifestSnapshot => ({
   identity: { uuid: state.uuid, lineageId: state.lineageId, epoch: state.epoch, hashSeed: state.hashSeed },

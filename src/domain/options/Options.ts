@@ -80,7 +80,7 @@ export interface Options {
   readonly retention?: Retention | undefined
   /** Memory kept only to validate open transactions; older ones then fail with `TransactionTooOld`. Default 64 MiB; 1 MiB to 1 GiB. */
   readonly validationBytes?: number | undefined
-  /** Snapshots and transactions open at once. Default 10,000; 1 to 1,000,000. */
+  /** Snapshots, scans and transactions open at once, and, counted for themselves, streams of changes and watchers; one more fails with `TooManySnapshots`. Default 10,000; 1 to 1,000,000. */
   readonly maxTransactions?: number | undefined
   /**
    * Memory for everything the engine holds: memtables, caches, indexes of open tables, the log that is not written yet, jobs. As it runs short caches shrink first, then writers are

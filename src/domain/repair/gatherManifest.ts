@@ -52,6 +52,9 @@ export const gatherManifest = (crc32: Crc32, path: string, bytes: Uint8Array): G
 const applyLeniently = (draft: StateDraft, edit: ManifestEdit & Partial<ManifestSnapshot>): void => {
   draft.engineTimeMs = Math.max(draft.engineTimeMs, edit.engineTimeMs ?? 0)
   draft.fileIdsThrough = Math.max(draft.fileIdsThrough, edit.fileIdsThrough ?? 0)
+  draft.fileIdsUsed = Math.max(draft.fileIdsUsed, edit.fileIdsUsed ?? 0)
+  for (const added of [edit.addSegments, edit.addValueFiles, edit.addTables])
+    for (const { fileId } of added ?? []) draft.fileIdsUsed = Math.max(draft.fileIdsUsed, fileId)
   if (edit.sequencesThrough !== undefined) draft.sequencesThrough = edit.sequencesThrough
   if (edit.flushedThrough !== undefined && edit.flushedThrough.sequence >= draft.flushedThrough.sequence) draft.flushedThrough = edit.flushedThrough
   draft.lostRanges = [...draft.lostRanges, ...(edit.addLostRanges ?? [])]

@@ -33,7 +33,7 @@ export interface NodeFileSystem {
   readonly readdirSync: (path: string) => Array<string>
   readonly renameSync: (from: string, to: string) => void
   readonly rmdirSync: (path: string) => void
-  readonly statfsSync?: (path: string) => { readonly bavail: number; readonly bsize: number }
+  readonly statfsSync?: (path: string) => { readonly bavail: number; readonly blocks?: number; readonly bsize: number }
   readonly statSync: (
     path: string,
     options: { readonly throwIfNoEntry: false }
@@ -329,7 +329,8 @@ export const makeNodeDisk = (system: NodeFileSystem, platform: string): SyncDisk
   freeBytes: (path) => {
     try {
       const found = system.statfsSync?.(path)
-      return found === undefined ? undefined : found.bavail * found.bsize
+      // One that has no blocks at all does not count them: of user space, say. It must not be taken for a full one.
+      return found === undefined || found.blocks === 0 ? undefined : found.bavail * found.bsize
     } catch {
       // A file system that does not tell.
       return undefined

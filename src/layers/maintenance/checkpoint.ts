@@ -7,7 +7,7 @@ import { IoFailure } from "../../domain/failures.ts"
 import { encodeCurrent } from "../../domain/manifest/current.ts"
 import { checkpointFileName, currentFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
 import { encodeManifest } from "../../domain/manifest/manifestFile.ts"
-import { fileIdBlock, type ManifestState } from "../../domain/manifest/ManifestState.ts"
+import { fileIdBlock, type ManifestState, pastThrough } from "../../domain/manifest/ManifestState.ts"
 import type { Disk } from "../../services/Disk.ts"
 import type { Entropy } from "../../services/Entropy.ts"
 import type { Flusher } from "../../services/Flusher.ts"
@@ -119,6 +119,7 @@ export const copyMoment = (
 
     const copy: ManifestState = {
       ...state,
+      ...pastThrough(state, sequence),
       lineageId: entropy.bytes(16),
       segments: new Map([...state.segments].filter(([fileId]) => segments.some((segment) => segment.fileId === fileId))),
       fileIdsThrough: Math.max(manifestId, state.fileIdsUsed) + fileIdBlock,

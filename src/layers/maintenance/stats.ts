@@ -10,11 +10,21 @@ import type { MemoryBudget } from "../../services/MemoryBudget.ts"
 import type { Memtables } from "../../services/Memtables.ts"
 import type { Recovery } from "../../services/Recovery.ts"
 import type { Scrubber } from "../../services/Scrubber.ts"
-import type { Tables } from "../../services/Tables.ts"
+import type { SpaceKeeper } from "../../services/SpaceKeeper.ts"
+import type { Tables, Version } from "../../services/Tables.ts"
 import type { TransactionStats } from "../../services/Transaction.ts"
 import type { TransactionManager } from "../../services/TransactionManager.ts"
 import type { ValueCache } from "../../services/ValueCache.ts"
 import type { Wal } from "../../services/Wal.ts"
+
+/** What lies on each level. */
+export const levelStats = ({ levels }: Version): DatabaseStats["levels"] =>
+  levels.map((level, index) => ({
+    level: index,
+    tables: level.length,
+    bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0),
+    entries: level.reduce((sum, slot) => sum + slot.meta.entryCount, 0)
+  }))
 
 /** Gathers what the subsystems count. Plain numbers, copied when asked for: nothing of this is on the path of an operation. */
 export const makeStats =
@@ -29,6 +39,7 @@ export const makeStats =
     readonly options: ResolvedOptions
     readonly recovery: Recovery["Service"]
     readonly scrubber: Scrubber["Service"]
+    readonly space: SpaceKeeper["Service"]
     readonly tables: Tables["Service"]
     readonly transactions: TransactionManager["Service"]
     readonly transactionStats: () => TransactionStats
@@ -47,6 +58,7 @@ export const makeStats =
       options,
       recovery,
       scrubber,
+      space,
       tables,
       transactions,
       transactionStats,
@@ -73,12 +85,7 @@ export const makeStats =
       visibleSequence: wal.visibleSequence(),
       durableSequence: wal.durableSequence(),
       flushedSequence: state.flushedThrough.sequence,
-      levels: tables.current().levels.map((level, index) => ({
-        level: index,
-        tables: level.length,
-        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0),
-        entries: level.reduce((sum, slot) => sum + slot.meta.entryCount, 0)
-      })),
+      levels: levelStats(tables.current()),
       disk: {
         tables: tableBytes,
         valueFiles: valueBytes,
@@ -96,6 +103,7 @@ export const makeStats =
       flushes,
       compactions,
       writeAmplification: userBytes === 0 ? 0 : (commits.logBytes + flushes.bytes + compactions.bytesWritten) / userBytes,
+      space: space.stats(),
       breakers: breakers.stats(),
       stalls: transactions.stalls(),
       transactions: transactionStats(),

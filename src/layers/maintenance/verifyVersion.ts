@@ -11,6 +11,7 @@ import type { Manifest } from "../../services/Manifest.ts"
 import type { Tables } from "../../services/Tables.ts"
 import type { Wal } from "../../services/Wal.ts"
 import { readCurrentManifest } from "../recovery/readState.ts"
+import { believedTwice } from "../jobs/believedTwice.ts"
 import { type Files, verifiables, verifyFile } from "./verifyFile.ts"
 import { noPace, type Pace, verifyOwnLog, verifyReaderLog, verifySegments } from "./verifyLog.ts"
 import { WorkCounter } from "./WorkCounter.ts"
@@ -45,9 +46,15 @@ const verifyFiles = (files: Files, directory: string, manifestPath: string, stat
     for (const file of all) {
       const before = counter.done
       const found = yield* Effect.result(
-        verifyFile(parts, file, pace, (bytes) => {
-          counter.done += bytes
-        })
+        believedTwice(
+          Effect.suspend(() => {
+            counter.done = before
+            return verifyFile(parts, file, pace, (bytes) => {
+              counter.done += bytes
+            })
+          }),
+          () => {}
+        )
       )
       // It counts as read, however far it could be.
       counter.done = before + file.meta.fileBytes

@@ -42,6 +42,7 @@ export const watchMemory = (parts: {
     trimTables: tables.trimIndexes,
     dropSpareMemtables: memtables.dropSpares,
     trimValidation: memtables.trimValidation,
+    awaited: () => memtables.frozenCount() > 0 || memtables.heldBytes() > 0,
     freed: transactions.roomChanged
   })
 }

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import { Slab } from "../../domain/bytes/Slab.ts"
 import { BlockCache as BlockCacheStore } from "../../domain/cache/BlockCache.ts"
@@ -15,7 +16,7 @@ import {
   PathIsFile
 } from "../../domain/errors.ts"
 import type { KeyspaceSettings } from "../../domain/keys/catalogRows.ts"
-import { currentFileName, fileName } from "../../domain/manifest/fileNames.ts"
+import { currentFileName, fileName, reserveFileName } from "../../domain/manifest/fileNames.ts"
 import { Damage, IoFailure } from "../../domain/failures.ts"
 import { KeyEncoder } from "../../domain/keys/encodeKey.ts"
 import { defaultKeyspace } from "../../domain/keys/kinds.ts"
@@ -36,6 +37,8 @@ import { pastSnapshot } from "../history/pastSnapshot.ts"
 import { keyspaceInfo, keyspaceNameBytes } from "../keyspaceNames.ts"
 import { makeReads, type ReadParts, type ReadTarget } from "../reading/makeReads.ts"
 import { goneError, listError, snapshotError } from "../reading/thrownErrors.ts"
+import { levelStats } from "../maintenance/stats.ts"
+import { tellProgress } from "../recovery/tellProgress.ts"
 import { makePointReader, Salvaged } from "../repair/SalvagedReads.ts"
 import type { View } from "../reading/View.ts"
 import { openError } from "../Recovery.ts"
@@ -62,25 +65,34 @@ const make = Effect.gen(function* () {
   const directory = options.path
   const startedMs = clock.monotonicMs()
 
+  const probing = yield* FiberSet.runtime(yield* FiberSet.make<void, never>())<never>()
   const cache = new BlockCacheStore(options.cacheBytes - options.valueCacheBytes, options.blockBytes)
+  const onReplay = yield* tellProgress(directory, clock.monotonicMs)
   const blank = yield* Effect.try({
     try: () => {
       if (disk.sync.stat(directory)?.kind === "file") throw new PathIsFile({ path: directory })
       let tables: ReturnType<typeof makeTables> | undefined
-      const opened = openReadOnly(disk.sync, directory, options.memtableBytes, (state) => {
-        tables?.close()
-        tables = makeTables({
-          disk,
-          directory,
-          cache,
-          maxOpenTables: options.maxOpenTables,
-          monotonicMs: clock.monotonicMs,
-          initial: state,
-          faults: { breakers, health, retry: options.retry },
-          removes: false
-        })
-        tables.openFiles()
-      })
+      const opened = openReadOnly(
+        disk.sync,
+        directory,
+        options.memtableBytes,
+        (state) => {
+          tables?.close()
+          tables = makeTables({
+            disk,
+            directory,
+            cache,
+            maxOpenTables: options.maxOpenTables,
+            monotonicMs: clock.monotonicMs,
+            initial: state,
+            faults: { breakers, health, retry: options.retry },
+            probing,
+            removes: false
+          })
+          tables.openFiles()
+        },
+        onReplay
+      )
       return { opened, tables: tables! }
     },
     catch: (cause) =>
@@ -358,13 +370,9 @@ const make = Effect.gen(function* () {
       visibleSequence: opened.sequence,
       durableSequence: opened.sequence,
       flushedSequence: state.flushedThrough.sequence,
+      space: { reserve: sizeOf(reserveFileName), low: false },
       breakers: breakers.stats(),
-      levels: tables.current().levels.map((level, index) => ({
-        level: index,
-        tables: level.length,
-        bytes: level.reduce((sum, slot) => sum + slot.meta.fileBytes, 0),
-        entries: level.reduce((sum, slot) => sum + slot.meta.entryCount, 0)
-      })),
+      levels: levelStats(tables.current()),
       disk: {
         tables: tableBytes,
         valueFiles: valueBytes,

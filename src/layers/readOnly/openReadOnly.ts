@@ -5,6 +5,7 @@ import { compareBytes } from "../../domain/keys/compareBytes.ts"
 import type { ManifestState } from "../../domain/manifest/ManifestState.ts"
 import type { Memtable } from "../../domain/memtable/Memtable.ts"
 import { fittingState, readCurrentManifest } from "../recovery/readState.ts"
+import { replayed } from "../recovery/recover.ts"
 import { Replay } from "../recovery/Replay.ts"
 import { scanLog } from "../recovery/scanLog.ts"
 
@@ -40,9 +41,15 @@ const attemptsMax = 100
  * The writer goes on meanwhile: a file that is gone (it was replaced, and its edit is durable) means that this view is old, so the open starts again. So does damage, once: bytes
  * that are being written may look like it, and only the same damage in the same place, read twice, is believed.
  *
- * `take` opens every file of the version; it throws `IoFailure` ENOENT where one is gone.
+ * `take` opens every file of the version; it throws `IoFailure` ENOENT where one is gone. `onReplay` hears how much of the log is replayed.
  */
-export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: number, take: (state: ManifestState) => void): ReadOnlyState => {
+export const openReadOnly = (
+  disk: SyncDisk,
+  directory: string,
+  memtableBytes: number,
+  take: (state: ManifestState) => void,
+  onReplay?: (replayedBytes: number) => void
+): ReadOnlyState => {
   let believed: string | undefined
   let last: unknown
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
@@ -52,7 +59,7 @@ export const openReadOnly = (disk: SyncDisk, directory: string, memtableBytes: n
       const { state } = content
       take(state)
       const replay = new Replay(memtableBytes, state.hashSeed, state.flushedThrough.sequence)
-      const log = fittingState(directory, content, () => scanLog(disk, directory, state, (group) => replay.group(group)))
+      const log = fittingState(directory, content, () => scanLog(disk, directory, state, replayed(replay, onReplay)))
       let sequence = state.flushedThrough.sequence
       for (const { handle, scan } of log.segments) {
         handle.close()

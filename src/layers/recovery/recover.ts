@@ -111,7 +111,12 @@ export const recover = (input: RecoverInput): Recovered => {
     if (content !== undefined && lastSequence > old.sequencesThrough) {
       // Sequences are reserved before they are used: an edit that was durable is gone, and going on from the one before it would give them out a second time.
       const path = `${directory}/${fileName("manifest", content.fileId)}`
-      throw new Damage(path, content.lengthBytes, "Unexpected", `the log holds sequence ${lastSequence}, and only ${old.sequencesThrough} are reserved`)
+      throw new Damage(
+        path,
+        content.lengthBytes,
+        "Unexpected",
+        `the log holds sequence ${lastSequence}, and only ${old.sequencesThrough} are reserved`
+      )
     }
     const engineTimeMs = input.raiseTime(replay.lastCommitTimeMs)
 
@@ -250,8 +255,8 @@ export const recover = (input: RecoverInput): Recovered => {
   }
 }
 
-/** Folds groups, and tells how many bytes they were. */
-const replayed = (replay: Replay, onReplay: RecoverInput["onReplay"]): ((group: VerifiedGroup) => void) => {
+/** Folds groups, and tells now and then how many bytes they were. */
+export const replayed = (replay: Replay, onReplay: RecoverInput["onReplay"]): ((group: VerifiedGroup) => void) => {
   let toldBytes = 0
   return (group) => {
     replay.group(group)

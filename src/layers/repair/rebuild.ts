@@ -4,7 +4,7 @@ import { defaultOutputPolicy, type JobResult, type OutputPolicy } from "../../do
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import { Damage } from "../../domain/failures.ts"
 import { currentFileName, type FileKind, fileName } from "../../domain/manifest/fileNames.ts"
-import { blankState, draftOf, fileIdBlock, type ManifestState } from "../../domain/manifest/ManifestState.ts"
+import { blankState, draftOf, fileIdBlock, type ManifestState, pastThrough } from "../../domain/manifest/ManifestState.ts"
 import type { TableMeta, ValueFileMeta } from "../../domain/manifest/TableMeta.ts"
 import { effectOf, type Loss, spanOf, withoutLogged } from "../../domain/repair/Loss.ts"
 import { RepairedValues } from "../../domain/repair/RepairedValues.ts"
@@ -250,7 +250,7 @@ export function* rebuild(survey: DirectorySurvey, target: RebuildTarget, tools: 
     draft.sequencesThrough = sequence
     draft.fileIdsThrough = Math.max(nextId + fileIdBlock, byManifest ? base.fileIdsThrough : 0)
     draft.lostRanges = mergeRanges(base.lostRanges, sequence)
-    return { ...draft, lineageId: draft.lineageId, epoch: draft.epoch, uuid: survey.uuid, hashSeed }
+    return { ...draft, ...pastThrough(draft, sequence), uuid: survey.uuid, hashSeed }
   }
   for (const { fileBytes, fileId } of all) if (fileId < firstNewId) target.keep("table", fileId, fileBytes)
   for (const { fileBytes, fileId } of valueFiles.values()) if (fileId < firstNewId) target.keep("values", fileId, fileBytes)

@@ -1,3 +1,4 @@
+import { isAbsolute, relative, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
@@ -17,13 +18,13 @@ import { crc32 } from "../crc32.ts"
 import { makeDirectoryDurably } from "../disk/makeDirectoryDurably.ts"
 import { MemoryDisk } from "../disk/MemoryDisk.ts"
 import { WorkCounter } from "../maintenance/WorkCounter.ts"
-import { readWhole } from "../recovery/readState.ts"
+import { listDirectory, readWhole } from "../recovery/readState.ts"
 import { linkOrCopy, removeDirectory, writeFile } from "./copyFiles.ts"
 import { inSlices } from "./inSlices.ts"
 import { type Rebuilt, rebuild, type RebuildTarget } from "./rebuild.ts"
 import { repairError } from "./repairError.ts"
 import { reportOf } from "./salvage.ts"
-import { type DirectorySurvey, surveyDirectory } from "./surveyDirectory.ts"
+import { type DirectorySurvey, NothingToRepair, surveyDirectory } from "./surveyDirectory.ts"
 
 /** Where files go that are no part of the repaired database, with an index of why. */
 export const quarantineName = "quarantine"
@@ -46,6 +47,11 @@ export type RepairError = OpenError | PathExists
 
 const memtableBytes = 32 << 20
 
+const isWithin = (directory: string, target: string): boolean => {
+  const inside = relative(resolve(directory), resolve(target))
+  return inside !== "" && inside !== ".." && !/^\.\.[\\/]/.test(inside) && !isAbsolute(inside)
+}
+
 /**
  * Makes a sound database of a damaged one: in another directory, or in place once every file of it has a second name in a backup. Takes the lock of `path`. A sound database is left
  * alone. A repair that is cut short leaves the database as it was, or repaired; run it again.
@@ -62,12 +68,17 @@ export const repairDirectory = (options: RepairOptions): Effect.Effect<RepairRep
       if (into !== undefined && backup !== undefined)
         problems.push("into and backup exclude each other: repair into a new directory, or in place after a backup")
       if (into === undefined && backup === undefined && !dryRun) problems.push("into or backup is missing: name a directory that is not there yet")
+      for (const [option, target] of [["into", into] as const, ["backup", backup] as const])
+        if (problems.length === 0 && target !== undefined && isWithin(path, target)) problems.push(`${option} must not be within the database itself`)
       if (problems.length > 0) return yield* new InvalidOptions({ problems })
 
       const disk = yield* Disk
       const attempt = <A>(run: () => A): Effect.Effect<A, OpenError> => Effect.try({ try: run, catch: (cause) => repairError(path, cause) })
       const there = yield* attempt(() => disk.sync.stat(path))
       if (there?.kind !== "directory") return yield* new NotADatabase({ path, detail: "there is no such directory" })
+      // A mistyped path must leave nothing behind, not even a lock.
+      const { files } = yield* attempt(() => listDirectory(disk.sync, path))
+      if (files.length === 0) return yield* Effect.fail(repairError(path, new NothingToRepair(path)))
       const besides = into ?? backup
       if (besides !== undefined && (yield* attempt(() => disk.sync.stat(besides))) !== undefined) return yield* new PathExists({ path: besides })
       yield* Effect.acquireRelease(

@@ -127,7 +127,8 @@ export function* surveyDirectory(disk: SyncDisk, directory: string, counter: Wor
     (identity.believesManifest
       ? undefined
       : { damage: new Damage(`${directory}/${currentFileName}`, 0, "Missing", "no manifest can be read"), bytes: 0 })
-  let highestId = 0
+  // Also those that are gone: restore points may hold such a file, and a reader may know one.
+  let highestId = state?.fileIdsUsed ?? 0
   for (const { id } of listing.files) highestId = Math.max(highestId, id)
   for (const id of [...(state?.tables.keys() ?? []), ...(state?.valueFiles.keys() ?? []), ...(state?.segments.keys() ?? [])])
     highestId = Math.max(highestId, id)
@@ -218,7 +219,8 @@ const findManifest = (disk: SyncDisk, directory: string, ids: ReadonlyArray<numb
 /** A file that is not there, or that the device cannot read, is damage here. */
 const damageOf = (cause: unknown, path: string): Damage => {
   if (cause instanceof Damage) return cause
-  if (cause instanceof IoFailure && (cause.code === "EIO" || cause.code === "ENOENT")) return new Damage(path, 0, "Missing", cause.message)
+  if (cause instanceof IoFailure && (cause.code === "EIO" || cause.code === "ENOENT"))
+    return new Damage(path, 0, "Missing", cause.code === "ENOENT" ? "it is not there" : cause.message)
   throw cause
 }
 

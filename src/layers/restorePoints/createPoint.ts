@@ -12,7 +12,7 @@ import type { Disk } from "../../services/Disk.ts"
 import { LockFailure } from "../../services/DirectoryLock.ts"
 import type { CreateRestorePoint, RestorePoint } from "../../services/RestorePoints.ts"
 import { crc32 } from "../crc32.ts"
-import { makeDirectoryDurably } from "../disk/makeDirectoryDurably.ts"
+import { makeDirectoryDurably, syncNameOf } from "../disk/makeDirectoryDurably.ts"
 import type { CheckpointReport } from "../maintenance/checkpoint.ts"
 import { readCurrentManifest, readWhole } from "../recovery/readState.ts"
 import { clearUnfinished, describePoint, listPlaces, removePoint, removeQuietly } from "./pointDirectory.ts"
@@ -49,6 +49,8 @@ export const lockPoints = (disk: Disk["Service"], points: string): Effect.Effect
       Effect.try({
         try: () => {
           if (disk.sync.stat(points) === undefined) makeDirectoryDurably(disk.sync, points)
+          // Made by somebody who was stopped before its name was durable: a power cut would take every restore point in it.
+          else if (listPlaces(disk.sync, points).length === 0) syncNameOf(disk.sync, points)
           return disk.lock(points)
         },
         catch: (cause) => {

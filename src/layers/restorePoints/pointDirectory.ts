@@ -1,3 +1,4 @@
+import { resolve } from "node:path"
 import type { SyncDisk } from "../../domain/disk/SyncDisk.ts"
 import {
   fromFailure,
@@ -16,9 +17,16 @@ import { isUnfinished, parsePointDirectory, parsePointReference, removingDirecto
 import type { RestorePoint, RestorePointList } from "../../services/RestorePoints.ts"
 import { crc32 } from "../crc32.ts"
 import { readCurrentManifest, readWhole } from "../recovery/readState.ts"
+import { removeDirectory } from "../repair/copyFiles.ts"
+
+/** A path that ends so does not say what the directory is called: with a suffix it would be a name within it. */
+const namesNothing = /(^|[\\/])\.\.?$/
 
 /** Where the restore points of a database are, unless it is told otherwise: beside it, on the same file system, so that they can be links. */
-export const pointsBeside = (path: string): string => `${path.length > 1 ? path.replace(/[\\/]+$/, "") : path}.checkpoints`
+export const pointsBeside = (path: string): string => {
+  const directory = path.length > 1 ? path.replace(/[\\/]+$/, "") : path
+  return `${namesNothing.test(directory) ? resolve(directory) : directory}.checkpoints`
+}
 
 export interface Place {
   readonly name: string
@@ -105,12 +113,6 @@ export const openPoint = (disk: SyncDisk, place: Place): { readonly point: Point
   if (bytes.length !== manifestBytes || crc32(bytes) !== manifestSum)
     throw new Damage(path, 0, "ChecksumMismatch", "not the manifest it was made with")
   return { point, state: content.state }
-}
-
-/** Removes a directory of files, however far somebody else has come with it. Throws `IoFailure`. */
-const removeDirectory = (disk: SyncDisk, path: string): void => {
-  for (const name of disk.list(path)) disk.remove(`${path}/${name}`)
-  disk.remove(path)
 }
 
 /** What crashes left of restore points that were being made or removed: nobody is at them while the caller holds the lock. Throws `IoFailure`. */

@@ -191,7 +191,9 @@ export const rollBack = (options: RollBackOptions): Effect.Effect<RollBackReport
               },
               (target) => checkpointAsReader({ disk, entropy, directory: path, memtableBytes }, target)
             )
-      rollBackTo({ disk: disk.sync, directory: path, present, source: place.path, target: state, nowMs, randomBytes: entropy.bytes })
+      // What the present has given out is in its manifest; without that, the restore points tell what may not be given out again.
+      const idsAbove = present === undefined ? highestPointId(disk, checkpoints) : 0
+      rollBackTo({ disk: disk.sync, directory: path, present, source: place.path, target: state, idsAbove, nowMs, randomBytes: entropy.bytes })
       return { path, point: describePoint(place, point), kept }
     })
   ).pipe(

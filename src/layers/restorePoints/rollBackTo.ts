@@ -27,6 +27,8 @@ export interface RollBackInput {
   /** Of the restore point. */
   readonly source: string
   readonly target: ManifestState
+  /** The database goes on with ids above this one. */
+  readonly idsAbove: number
   readonly nowMs: number
   readonly randomBytes: (count: number) => Uint8Array
 }
@@ -42,7 +44,7 @@ export interface RollBackInput {
  * Throws `Damage`, `IoFailure`, `RestorePointMismatch`.
  */
 export const rollBackTo = (input: RollBackInput): void => {
-  const { directory, disk, present, source, target } = input
+  const { directory, disk, idsAbove, present, source, target } = input
   const listing = listDirectory(disk, directory)
   const epoch = present?.state.epoch ?? highestEpoch(disk, directory, listing, target)
   const reserved = present?.state.fileIdsThrough ?? Number.MAX_SAFE_INTEGER
@@ -52,7 +54,7 @@ export const rollBackTo = (input: RollBackInput): void => {
     ...Array.from(target.tables.values(), ({ fileBytes, fileId }) => ({ kind: "table" as const, fileBytes, fileId })),
     ...Array.from(target.valueFiles.values(), ({ fileBytes, fileId }) => ({ kind: "values" as const, fileBytes, fileId }))
   ]
-  let highest = present?.fileId ?? 0
+  let highest = Math.max(present?.fileId ?? 0, idsAbove)
   for (const { id } of listing.files) highest = Math.max(highest, id)
   for (const { fileId } of files) highest = Math.max(highest, fileId)
   const segmentId = highest + 1

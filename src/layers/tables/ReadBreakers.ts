@@ -12,16 +12,26 @@ export interface ReadFaults {
   readonly retry: RetrySettings
 }
 
+/** A read that nobody but the engine wants: `offset` is where the file could not be read last. */
+export interface Probe {
+  readonly fileId: number
+  readonly inMs: number
+  readonly offset: number
+}
+
 /** Places of damage that are remembered as told; beyond that some are told again. */
 const toldMax = 1000
 
 /**
  * One breaker for each file that could not be read, while there is one: a file whose reads fail again and again is left alone for a while, its readers fail at once, and other
  * files are read as ever. What passes by itself is not counted (reads are repeated for it), nor is damage: the device did its part. `isIdle` is all that a read asks on its way.
+ * Nothing here waits: `probeReads` finds out when a file can be read again.
  */
 export class ReadBreakers {
   /** No file has failed. */
   isIdle = true
+  /** Called when a breaker has opened, closed or gone, and when a probe is over. */
+  onChange: (() => void) | undefined
   readonly #faults: ReadFaults | undefined
   readonly #byFile = new Map<number, WatchedBreaker>()
   readonly #told = new Set<string>()
@@ -45,6 +55,7 @@ export class ReadBreakers {
     if (breaker === undefined) return
     breaker.succeeded()
     if (breaker.isClosed()) this.forget(fileId)
+    else this.onChange?.()
   }
 
   /** Returns what to throw: with its place, where that is known. */
@@ -65,6 +76,7 @@ export class ReadBreakers {
       }
       breaker.failed(placed)
     } else this.#byFile.get(fileId)?.abandoned()
+    this.onChange?.()
     return placed
   }
 
@@ -74,6 +86,35 @@ export class ReadBreakers {
     this.#byFile.get(fileId)?.forget()
     this.#byFile.delete(fileId)
     this.isIdle = this.#byFile.size === 0
+    this.onChange?.()
+  }
+
+  /** The file whose breaker lets a probe through next, and how long until then; closed ones are none, nor are those of `except`. */
+  nextProbe(except: ReadonlySet<number>): Probe | undefined {
+    let next: Probe | undefined
+    for (const [fileId, breaker] of this.#byFile) {
+      if (breaker.isClosed() || except.has(fileId)) continue
+      const inMs = breaker.retryAfterMs()
+      if (next !== undefined && inMs >= next.inMs) continue
+      const last = breaker.error()
+      next = { fileId, inMs, offset: last instanceof IoFailure ? (last.offsetBytes ?? 0) : 0 }
+    }
+    return next
+  }
+
+  /** Whether a probe may be made now: not while somebody's read is one. What is let through must be followed by `succeeded`, `probeFailed`, `forget` or `abandoned`. */
+  admitProbe(fileId: number): boolean {
+    return this.#byFile.get(fileId)?.admit() ?? false
+  }
+
+  /** Whatever it was that kept the probe from reading: the next pause is longer. */
+  probeFailed(fileId: number, cause: IoFailure): void {
+    this.#byFile.get(fileId)?.failed(cause)
+    this.onChange?.()
+  }
+
+  abandoned(fileId: number): void {
+    this.#byFile.get(fileId)?.abandoned()
   }
 
   #tell(damage: Damage): void {

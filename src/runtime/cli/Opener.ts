@@ -20,6 +20,8 @@ export interface OpenRequest {
   readonly checkpoints?: string | undefined
   /** Much will be written, or read once: caches and memtables stay small. */
   readonly bulk?: boolean | undefined
+  /** A damaged database is opened as far as it can be read. Read-only. */
+  readonly salvage?: boolean | undefined
 }
 
 const mib = 1024 * 1024
@@ -48,6 +50,7 @@ export const layerEngine: Layer.Layer<Opener> = Layer.succeed(Opener)({
         readOnly: request.readOnly,
         ...(request.bulk === true ? bulkOptions : {}),
         ...(request.checkpoints === undefined ? {} : { checkpoints: request.checkpoints }),
+        ...(request.salvage === true ? { salvage: true } : {}),
         ...(request.durability === undefined ? {} : { durability: request.durability }),
         ...(request.snapshotLeaseMs === undefined ? {} : { snapshotLease: request.snapshotLeaseMs })
       })

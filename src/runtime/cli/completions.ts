@@ -14,7 +14,10 @@ const paths: Readonly<Record<string, "directory" | "file" | "either">> = {
   b: "directory",
   file: "file",
   source: "either",
-  destination: "either"
+  destination: "either",
+  directory: "directory",
+  into: "directory",
+  backup: "directory"
 }
 
 type Described = Completions.FlagDescriptor | Completions.ArgumentDescriptor

@@ -28,7 +28,9 @@ const hints: { readonly [Tag in LightningError["_tag"]]?: string } = {
   NotADatabase: "Check --path. `lightning put` and `lightning import` create a database in a missing or empty directory.",
   PathIsFile: "Give the directory of a database with --path.",
   KeyspaceNotFound: "`lightning keyspaces` lists them. `put` and `import` create the one they are given.",
-  CorruptFile: "Keep a copy of the directory. `lightning verify` shows whether more is damaged; restore it from a checkpoint or a backup.",
+  CorruptFile:
+    "Keep a copy of the directory. `lightning verify` shows whether more is damaged, --salvage reads what can be read. `lightning points` shows restore points to go back to; " +
+    "`lightning repair --dry-run` what a repair would save.",
   PermissionDenied: "Give this user access to the path. Verbs that only read need read access alone.",
   DiskFull: "Free space on that disk, then run the command again: what was acknowledged is stored.",
   DatabaseReadOnly: "Run `lightning stats` to see why."

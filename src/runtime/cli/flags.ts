@@ -53,3 +53,9 @@ export const unverified = Flag.Boolean("unverified").pipe(
   Flag.withoutNegation,
   Flag.withDescription("Do not read and check every block first")
 )
+
+export const salvage = Flag.Boolean("salvage").pipe(
+  Flag.withDefault(false),
+  Flag.withoutNegation,
+  Flag.withDescription("Of a damaged database read what can be read, and say on standard error what is lost")
+)

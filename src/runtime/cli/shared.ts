@@ -7,6 +7,7 @@ import type { DatabaseShape, Durability, Operations } from "../../services/Datab
 import { CliFailure } from "./CliFailure.ts"
 import { explain } from "./explain.ts"
 import { ExitCode } from "./exitCodes.ts"
+import { salvageJson, salvageLines } from "./format/losses.ts"
 import { Opener } from "./Opener.ts"
 import { Output } from "./Output.ts"
 
@@ -24,13 +25,28 @@ export interface Opened {
   readonly db: DatabaseShape
   /** The keyspace of `--keyspace`, or the database itself. */
   readonly target: Operations
+  /** With `--salvage`: what is lost, as a field of the JSON result. */
+  readonly salvaged?: { readonly salvage: ReturnType<typeof salvageJson> }
 }
 
-/** A reading verb never creates anything and works beside a live writer. */
-export const openReader = Effect.fnUntraced(function* (shared: Shared, options: { readonly snapshotLeaseMs?: number; readonly bulk?: boolean; readonly checkpoints?: string } = {}) {
+export interface ReaderOptions {
+  readonly snapshotLeaseMs?: number
+  readonly bulk?: boolean
+  readonly checkpoints?: string
+  readonly salvage?: boolean
+}
+
+/** A reading verb never creates anything and works beside a live writer. With `salvage` it says on standard error what is lost, before anything else. */
+export const openReader = Effect.fnUntraced(function* (shared: Shared, options: ReaderOptions = {}) {
   const opener = yield* Opener
   const db = yield* Effect.mapError(opener.open({ path: shared.path, readOnly: true, ...options }), explain)
-  return yield* select(db, shared, false)
+  const opened: Opened = yield* select(db, shared, false)
+  if (db.salvage === undefined) return opened
+  const output = yield* Output
+  const salvaged = { salvage: salvageJson(db.salvage) }
+  const lines = salvageLines(db.salvage)
+  if (lines.length > 0) yield* Effect.forEach(shared.json ? [JSON.stringify(salvaged)] : lines, output.note, { discard: true })
+  return { ...opened, salvaged }
 })
 
 /** `create: false` refuses to make a new database or keyspace: deleting from what does not exist is a mistyped name. */

@@ -122,7 +122,10 @@ describe("messages say what happened and what to do", () => {
     [new errors.DatabaseFailed({ actor: "flusher", detail: "boom" }), ["its flusher failed (boom)", "in the log", "open it again"]],
     [new errors.DiskFull({ path: "f", code: "ENOSPC" }), ["No space is left for f (ENOSPC)", "Free space"]],
     [new errors.DiskFull({ path: "f", code: "ENOSPC", offsetBytes: 7 }), ["No space is left for f at byte 7 (ENOSPC)"]],
-    [new errors.PermissionDenied({ operation: "writev", path: "f", code: "EROFS", offsetBytes: 7 }), ["writev of f at byte 7 is not permitted (EROFS)"]],
+    [
+      new errors.PermissionDenied({ operation: "writev", path: "f", code: "EROFS", offsetBytes: 7 }),
+      ["writev of f at byte 7 is not permitted (EROFS)"]
+    ],
     [new errors.PermissionDenied({ operation: "open", path: "f", code: "EACCES" }), ["open of f is not permitted (EACCES)", "access"]],
     [new errors.NotADatabase({ path: "./d", detail: "it holds other files" }), ["./d is not a database (it holds other files)", "empty or missing"]],
     [new errors.PathIsFile({ path: "./d" }), ["./d is a file", "directory"]],

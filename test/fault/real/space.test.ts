@@ -56,11 +56,12 @@ describe("real file systems", () => {
         await remote.run("dd", "if=/dev/zero", `of=${join(root, "ballast")}`, "bs=1M", "count=4", "status=none")
         // Acknowledged one by one, until there is no room.
         const filled = await remote.fill({ ...rows, count: 10_000 })
-        expect(["DiskFull", "CommitOutcomeUnknown", "WriteStalled"]).toContain(filled.stopped?.tag)
+        expect(["DiskFull", "WriteStalled"]).toContain(filled.stopped?.tag)
         expect(filled.stopped?.message).toMatch(/ENOSPC|space/)
         expect(filled.written).toBeGreaterThan(500)
         const again = await remote.fill({ ...rows, from: 20_000, count: 1 })
-        expect(again.stopped?.tag).toBe("DiskFull")
+        // By the log, or by tables that find no room for what the memtables hold.
+        expect(["DiskFull", "WriteStalled"]).toContain(again.stopped?.tag)
         expect((await remote.health()).state).not.toBe("healthy")
         expect(await remote.check({ ...rows, count: filled.written })).toEqual({ wrong: [], missing: 0, failed: [] })
 

@@ -26,10 +26,11 @@ const random = (): number => {
   return state / 2_147_483_648
 }
 
+/** What is kept ready for a full disk is no growth. */
 const bytesIn = (directory: string): number => {
   let bytes = 0
   for (const name of fs.existsSync(directory) ? fs.readdirSync(directory) : [])
-    bytes += fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.size ?? 0
+    if (!name.startsWith("RESERVE")) bytes += fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.size ?? 0
   return bytes
 }
 

@@ -11,7 +11,8 @@ export const countCommand = Command.make(
       Flag.withDefault(false),
       Flag.withoutNegation,
       Flag.withDescription("About how many, at once: from the index of each table, without reading entries")
-    )
+    ),
+    salvage: Flags.salvage
   },
   (flags) =>
     runLazily(

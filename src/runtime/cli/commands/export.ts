@@ -53,7 +53,8 @@ export const exportCommand = Command.make(
     ignoreExpiry: no("ignore-expiry", "Directory: write entries that expire, which files do not"),
     overwrite: no("overwrite", "Replace the file, or files of the directory, that are there"),
     restart: no("restart", "Start again instead of going on after an export that was stopped"),
-    dryRun: no("dry-run", "Count, and name problems, without writing")
+    dryRun: no("dry-run", "Count, and name problems, without writing"),
+    salvage: Flags.salvage
   },
   (flags) =>
     runLazily(

@@ -2,6 +2,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { examples, runLazily } from "../command.ts"
+import * as Flags from "../flags.ts"
 
 export const getCommand = Command.make(
   "get",
@@ -18,7 +19,8 @@ export const getCommand = Command.make(
       Flag.withMetavar("<moment>"),
       Flag.withDescription("As it was then: a sequence, 2026-11-21T18:00:00Z, '10m ago'; as far back as history is kept (default: now)"),
       Flag.optional
-    )
+    ),
+    salvage: Flags.salvage
   },
   (flags) =>
     runLazily(

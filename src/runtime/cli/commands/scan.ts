@@ -24,7 +24,8 @@ export const scanCommand = Command.make(
       Flag.withDefault(false),
       Flag.withoutNegation,
       Flag.withDescription("With --format raw, end each entry with a zero byte instead of a line break")
-    )
+    ),
+    salvage: Flags.salvage
   },
   (flags) =>
     runLazily(

@@ -1,6 +1,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { examples, runLazily } from "../command.ts"
+import * as Flags from "../flags.ts"
 
 export const statsCommand = Command.make(
   "stats",
@@ -19,7 +20,8 @@ export const statsCommand = Command.make(
       Flag.withMetavar("<n>"),
       Flag.withDescription("With --watch, end after so many looks (default: no end)"),
       Flag.optional
-    )
+    ),
+    salvage: Flags.salvage
   },
   (flags) =>
     runLazily(
@@ -29,7 +31,7 @@ export const statsCommand = Command.make(
 ).pipe(
   Command.withShortDescription("Show what the database consists of"),
   Command.withDescription(
-    "Shows sequences, space by part, levels, keyspaces and what opening found. It reads only, and works beside a process that writes; that one's caches, write amplification, transactions and snapshots are counted within it and not visible from here."
+    "Shows sequences, space by part, levels, keyspaces, what opening found, the memory that this look takes, and files that are left alone after failures. It reads only, and works beside a process that writes; that one's memory, caches, write amplification, transactions and snapshots are counted within it and not visible from here."
   ),
   Command.withExamples(
     examples(

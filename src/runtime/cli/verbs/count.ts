@@ -9,20 +9,22 @@ import { type BoundFlags, boundsOf } from "./rangeOf.ts"
 
 export interface CountOptions extends BoundFlags {
   readonly estimate: boolean
+  readonly salvage: boolean
 }
 
 /** The number of entries within the bounds, as of one moment: exact, from the keys alone; or about, without reading them. */
 export const count = Effect.fnUntraced(function* (shared: Shared, options: CountOptions) {
   const bounds = yield* boundsOf(shared, options)
   const output = yield* Output
-  const { target } = yield* openReader(shared, { bulk: true })
+  const { salvaged, target } = yield* openReader(shared, { bulk: true, salvage: options.salvage })
   // A number alone where a program reads it; grouped digits where a person does.
   if (options.estimate) {
     const { bytes, entries } = yield* Effect.mapError(target.estimate(bounds), explain)
     return yield* printResult(shared, [output.stdoutIsTerminal ? `about ${formatCount(entries)}, ${formatBytes(bytes)}` : String(entries)], {
       count: entries,
       bytes,
-      estimated: true
+      estimated: true,
+      ...salvaged
     })
   }
   let entries = 0
@@ -35,5 +37,5 @@ export const count = Effect.fnUntraced(function* (shared: Shared, options: Count
       })
     )
   )
-  yield* printResult(shared, [output.stdoutIsTerminal ? formatCount(entries) : String(entries)], { count: entries })
+  yield* printResult(shared, [output.stdoutIsTerminal ? formatCount(entries) : String(entries)], { count: entries, ...salvaged })
 })

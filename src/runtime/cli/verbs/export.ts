@@ -51,6 +51,7 @@ export interface ExportFlags extends BoundFlags {
   readonly overwrite: boolean
   readonly restart: boolean
   readonly dryRun: boolean
+  readonly salvage: boolean
 }
 
 /** An export lasts as long as it lasts. The lease holds back nobody: what a read-only open reads from are files that this process has open. */
@@ -80,7 +81,7 @@ export const exportVerb = Effect.fnUntraced(function* (shared: Shared, flags: Ex
   const range = yield* boundsOf(shared, flags)
   const destination = yield* resolveDestination(flags, shared.path)
   const wanted = yield* check(shared, flags, destination)
-  const opened = yield* openReader(shared, { snapshotLeaseMs: leaseMs, bulk: true })
+  const opened = yield* openReader(shared, { snapshotLeaseMs: leaseMs, bulk: true, salvage: flags.salvage })
 
   const kept =
     flags.dryRun || destination.kind === "stdout" || destination.kind === "stream" ? undefined : { destination, paths: yield* lookAt(destination) }
@@ -160,13 +161,15 @@ export const exportVerb = Effect.fnUntraced(function* (shared: Shared, flags: Ex
 
 /** What must be the same for an export to be gone on with. `--on-error` may change: it is how one goes on past a problem. */
 const optionsOf = (shared: Shared, flags: ExportFlags, destination: Destination): Readonly<Record<string, unknown>> => {
-  const { all, at, fields, gt, gte, ignoreExpiry, lt, lte, prefix } = flags
+  const { all, at, fields, gt, gte, ignoreExpiry, lt, lte, prefix, salvage } = flags
   const given = { at, fields, gt, gte, lt, lte, prefix, keyspace: shared.keyspace }
   return {
     ...destination,
     hex: shared.hex,
     all,
     ignoreExpiry,
+    // What the damaged database holds is not what a sound one does.
+    ...(salvage ? { salvage } : {}),
     ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, Option.getOrNull(value)]))
   }
 }

@@ -17,6 +17,7 @@ export interface GetOptions {
   readonly key: string
   readonly format: Option.Option<"raw" | "hex" | "json" | "pretty">
   readonly at: Option.Option<string>
+  readonly salvage: boolean
 }
 
 const momentFlag = (at: Option.Option<string>): Effect.Effect<number | Date | undefined, CliFailure> => {
@@ -61,7 +62,7 @@ export const get = Effect.fnUntraced(function* (shared: Shared, options: GetOpti
     return yield* usage(`--json and --format ${format} are both given`, "Give one of them.")
   const key = yield* parseKey(shared, options.key)
   const moment = yield* momentFlag(options.at)
-  const { target } = yield* openReader(shared)
+  const { salvaged, target } = yield* openReader(shared, { salvage: options.salvage })
   const reads = moment === undefined ? target : yield* Effect.mapError(target.at(moment), explain)
   const value = yield* Effect.mapError(reads.get(key), explain)
   if (value === undefined) {
@@ -74,7 +75,7 @@ export const get = Effect.fnUntraced(function* (shared: Shared, options: GetOpti
     })
   }
   if (shared.json || format === "json")
-    return yield* output.write(`${JSON.stringify({ key: options.key, ...jsonField("value", value), bytes: value.length })}\n`)
+    return yield* output.write(`${JSON.stringify({ key: options.key, ...jsonField("value", value), bytes: value.length, ...salvaged })}\n`)
   if (format === "hex") {
     for (const line of hexdump(value, output.stdoutIsTerminal ? output.columns() : Number.POSITIVE_INFINITY)) yield* output.write(`${line}\n`)
     return

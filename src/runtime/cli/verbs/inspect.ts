@@ -74,7 +74,7 @@ export const inspect = Effect.fnUntraced(function* (shared: Shared, options: Ins
     return yield* new CliFailure({
       tag: "CorruptFile",
       message: `${formatNoun(damaged.count, "damaged place")} in ${[...damaged.files].slice(0, 5).join(", ")}${damaged.files.size > 5 ? ", …" : ""}`,
-      hint: "Keep a copy of the directory before anything else. `lightning verify` checks all files against each other; a checkpoint or a backup restores them.",
+      hint: "Keep a copy of the directory before anything else. `lightning verify` checks all files against each other; a restore point (`lightning points`) or `lightning repair` brings them back.",
       exitCode: ExitCode.corrupt,
       details: { damagedPlaces: damaged.count, files: [...damaged.files] }
     })

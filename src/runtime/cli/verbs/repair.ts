@@ -1,13 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import type { Loss } from "../../../domain/repair/Loss.ts"
 import type { RepairReport } from "../../../domain/repair/RepairReport.ts"
 import type { WorkProgress } from "../../../services/WorkProgress.ts"
 import { QuietExit } from "../CliFailure.ts"
 import { explain } from "../explain.ts"
 import { ExitCode } from "../exitCodes.ts"
-import { formatLine } from "../format/bytesText.ts"
+import { lossJson, lossLines } from "../format/losses.ts"
 import { formatBytes, formatCount, formatDuration, formatNoun } from "../format/numbers.ts"
 import { formatTable } from "../format/table.ts"
 import { Output } from "../Output.ts"
@@ -75,42 +74,6 @@ const isWithin = (directory: string, target: string): boolean => {
   return inside === "" || (!inside.startsWith("..") && !path.isAbsolute(inside))
 }
 
-const keyspaceText = (id: number): string =>
-  id === 0 ? "the catalog" : id === 1 ? "the default keyspace" : id === 2 ? "the expiry index" : `keyspace ${id}`
-
-const keyText = (key: Uint8Array): string => (key.length === 0 ? "its first key" : formatLine(key))
-
-const rangeText = ({ range }: Loss): string => {
-  if (range === undefined) return "any key"
-  const { from, to } = range
-  const begin = `${keyspaceText(from.keyspace)} from ${keyText(from.key)}`
-  if (to === undefined) return `${begin} to the end`
-  // A bound that ends in a zero byte is what lies directly after the key.
-  const isInclusive = to.key.at(-1) === 0
-  const end = isInclusive ? keyText(to.key.subarray(0, -1)) : keyText(to.key)
-  if (to.keyspace !== from.keyspace) return `${begin} to ${keyspaceText(to.keyspace)} ${isInclusive ? "through" : "before"} ${end}`
-  return `${begin} ${isInclusive ? "through" : "to before"} ${end}`
-}
-
-const sequencesText = ({ sequences }: Loss): string =>
-  sequences === undefined || sequences.last === 0
-    ? ""
-    : sequences.last === undefined
-      ? `, transactions from ${formatCount(sequences.first)} on`
-      : `, transactions ${formatCount(sequences.first)} to ${formatCount(sequences.last)}`
-
-const effectText = {
-  missing: "may be missing",
-  stale: "may be missing or show an older value",
-  none: "no key is concerned"
-} as const
-
-const lossLines = (loss: Loss): ReadonlyArray<string> => [
-  `  ${loss.file} at byte ${loss.offsetBytes}: ${loss.reason}${loss.detail === "" ? "" : ` (${loss.detail})`}`,
-  `    ${loss.effect === "none" ? `${loss.kind}: ${effectText.none}` : `${loss.kind}: ${rangeText(loss)} ${effectText[loss.effect]}`}${sequencesText(loss)}` +
-    (loss.entries === undefined || loss.entries === 0 ? "" : `, ${formatNoun(loss.entries, "entry", "entries")}`)
-]
-
 const linesOf = (report: RepairReport, durationMs: number): ReadonlyArray<string> => {
   const { losses, made, namedKeyspaces, outcome, path: directory, quarantined, read } = report
   if (outcome === "healthy") return [`${directory} is sound: there is nothing to repair, and nothing was changed`]
@@ -154,10 +117,3 @@ const linesOf = (report: RepairReport, durationMs: number): ReadonlyArray<string
   )
   return lines
 }
-
-const placeJson = (place: { readonly keyspace: number; readonly key: Uint8Array }) => ({ keyspace: place.keyspace, key: formatLine(place.key) })
-
-const lossJson = ({ range, ...loss }: Loss) => ({
-  ...loss,
-  range: range === undefined ? undefined : { from: placeJson(range.from), to: range.to === undefined ? undefined : placeJson(range.to) }
-})

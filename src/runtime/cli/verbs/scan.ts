@@ -19,6 +19,7 @@ export interface ScanOptions extends BoundFlags {
   readonly format: Option.Option<"table" | "json" | "raw" | "hex">
   readonly separator: Option.Option<string>
   readonly nul: boolean
+  readonly salvage: boolean
 }
 
 /** What is handed to standard output at a time, in characters or bytes: few system calls, and `head` is noticed soon. */
@@ -36,7 +37,7 @@ export const scan = Effect.fnUntraced(function* (shared: Shared, options: ScanOp
   const output = yield* Output
   const format = yield* formatterOf(shared, options, output)
   const bounds = yield* boundsOf(shared, options)
-  const { target } = yield* openReader(shared, { bulk: true })
+  const { target } = yield* openReader(shared, { bulk: true, salvage: options.salvage })
   const range = {
     ...bounds,
     reverse: options.reverse,

@@ -13,6 +13,7 @@ export interface StatsOptions {
   readonly watch: boolean
   readonly interval: Option.Option<string>
   readonly count: Option.Option<number>
+  readonly salvage: boolean
 }
 
 /** Everything that is told of a database, from one moment. */
@@ -60,11 +61,11 @@ export const stats = Effect.fnUntraced(function* (shared: Shared, options: Stats
     return yield* usage(`--${Option.isSome(options.interval) ? "interval" : "count"} goes with --watch`, "Add --watch.")
   if (intervalMs < intervalMinMs) return yield* usage("--interval is too short", "Give 100ms or more.")
   if (Option.isSome(options.count) && options.count.value < 1) return yield* usage("--count is less than one", "Give 1 or more.")
-  const { db } = yield* openReader(shared)
+  const { db, salvaged } = yield* openReader(shared, { salvage: options.salvage })
   if (!options.watch) {
     const report = yield* gatherStats(db)
     const lines = formatStats(report, { style: paint(output.stdoutColours), ownCounters: false })
-    return yield* printResult(shared, lines, statsJson(report))
+    return yield* printResult(shared, lines, { ...statsJson(report), ...salvaged })
   }
   const { watchStats } = yield* Effect.promise(() => import("../watching/watchStats.ts"))
   yield* watchStats(shared, db, { intervalMs, count: Option.getOrElse(options.count, () => Number.POSITIVE_INFINITY) })

@@ -106,7 +106,7 @@ const damagedFailure = (report: DamageReport): CliFailure => {
     tag: "CorruptFile",
     message: failures.map(({ message }) => message).join("\n"),
     hint:
-      `${sound === 0 ? "" : `${formatNoun(sound, "other file is", "other files are")} sound. `}Keep a copy of the directory, then restore it from a checkpoint or a backup.\n` +
+      `${sound === 0 ? "" : `${formatNoun(sound, "other file is", "other files are")} sound. `}Keep a copy of the directory. \`lightning points\` shows restore points to go back to, \`lightning repair --dry-run\` what a repair would save.\n` +
       "`lightning inspect` with the path of a file shows what of it can be read.",
     exitCode: ExitCode.corrupt,
     details: {

@@ -41,15 +41,19 @@ export const formatStats = (report: Report, { ownCounters, style }: StatsStyle):
       ? [
           ...section("caches", cacheRows(values)),
           ...section("writing", writingRows(values)),
-          ...section("readers and transactions", holderRows(values))
+          ...section("readers and transactions", holderRows(values)),
+          ...section("scrubbing", scrubRows(values))
         ]
       : []),
+    // What it takes to look at it says how large an open is, whoever has it open.
+    ...section(ownCounters ? "memory" : "memory of this look", memoryRows(values)),
+    ...section("left alone after failures", breakerRows(values)),
     ...section("opening", openingRows(values)),
     ...(ownCounters
       ? []
       : [
           "",
-          "Caches, write amplification, transactions and snapshots are counted in the process that writes, and not visible from outside: ask db.stats there."
+          "The writer's memory, its caches, write amplification, transactions, snapshots and scrubbing are counted in the process that writes, and not visible from outside: ask db.stats there."
         ])
   ].map((line) => line.trimEnd())
 }
@@ -62,7 +66,7 @@ const commitRows = ({ flushedSequence, memtables, visibleSequence }: DatabaseSta
 
 const shareOf = (part: number, whole: number): string => (whole === 0 ? "" : `${((100 * part) / whole).toFixed(1)} %`)
 
-const spaceRows = ({ disk }: DatabaseStats): Rows => [
+const spaceRows = ({ disk, space }: DatabaseStats): Rows => [
   ["tables", formatBytes(disk.tables), shareOf(disk.tables, disk.total)],
   [
     "value files",
@@ -72,7 +76,8 @@ const spaceRows = ({ disk }: DatabaseStats): Rows => [
   ],
   ["log", formatBytes(disk.log), shareOf(disk.log, disk.total)],
   ["manifest", formatBytes(disk.manifest), shareOf(disk.manifest, disk.total)],
-  ["total", formatBytes(disk.total)]
+  ["total", formatBytes(disk.total)],
+  ["set aside", space.reserve === 0 ? "nothing" : formatBytes(space.reserve), "", space.low ? "no room: writes are refused" : ""]
 ]
 
 const levelRows = ({ levels }: DatabaseStats): Rows =>
@@ -130,6 +135,48 @@ const holderRows = ({ snapshots, transactions }: DatabaseStats): Rows => [
   ["conflicts", formatCount(transactions.conflicts), `${formatCount(transactions.retries)} retries`],
   ["open snapshots", formatCount(snapshots.open), snapshots.oldestAgeMs === undefined ? "" : `oldest ${formatDuration(snapshots.oldestAgeMs)}`]
 ]
+
+const memoryParts: { readonly [Part in keyof Omit<DatabaseStats["memory"]["used"], "total">]: string } = {
+  memtables: "  memtables",
+  spareMemtables: "  kept for later memtables",
+  validation: "  kept to validate transactions",
+  readMemtables: "  memtables that are read",
+  pendingLog: "  log to be written",
+  tableIndexes: "  indexes of tables",
+  jobs: "  flushes and compactions",
+  snapshots: "  snapshots and transactions",
+  blockCache: "  blocks",
+  valueCache: "  values"
+}
+
+const memoryRows = ({ memory }: DatabaseStats): Rows => {
+  const { budget, cacheCapacity, pressure, used } = memory
+  const { total, ...parts } = used
+  return [
+    ["in use", formatBytes(total), budget === undefined ? "no budget" : `of ${formatBytes(budget)}`, pressure === "none" ? "" : `short: ${pressure}`],
+    ...Object.entries(parts)
+      .filter(([, bytes]) => bytes > 0)
+      .map(([name, bytes]) => [memoryParts[name as keyof typeof parts], formatBytes(bytes)]),
+    ["left for caches", formatBytes(cacheCapacity)]
+  ]
+}
+
+const breakerRows = ({ breakers }: DatabaseStats): Rows =>
+  breakers.map(({ failures, resource, since, state }) => [
+    escapeText(resource),
+    state,
+    formatNoun(failures, "failure"),
+    `since ${new Date(since).toISOString()}`
+  ])
+
+const scrubRows = ({ scrub }: DatabaseStats): Rows => {
+  const last = scrub.lastFinished === undefined ? "no pass has ended yet" : `last ended ${new Date(scrub.lastFinished).toISOString()}`
+  if (scrub.lastStarted === undefined) return []
+  return [
+    [scrub.running ? "a pass is under way" : "between passes", formatBytes(scrub.bytes), last],
+    ...(scrub.damaged === 0 ? [] : [["damaged", formatNoun(scrub.damaged, "file")]])
+  ]
+}
 
 const openingRows = ({ recovery }: DatabaseStats): Rows => [
   ["transactions replayed from the log", formatCount(recovery.replayedTransactions), formatBytes(recovery.replayedBytes)],

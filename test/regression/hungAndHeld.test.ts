@@ -1,5 +1,6 @@
 /** Several things going wrong at once on the way of a commit: a full disk, a failed seal, a sync that does not come back, closing and opening again. */
 import { describe, expect, it } from "@effect/vitest"
+import { vi } from "vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -8,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { fillerBytes } from "../../src/domain/disk/diskFull.ts"
+import { Memtable } from "../../src/domain/memtable/Memtable.ts"
 import * as DiskFaulty from "../../src/layers/disk/DiskFaulty.ts"
 import * as DiskSimulated from "../../src/layers/disk/DiskSimulated.ts"
 import type { FaultyDisk } from "../../src/layers/disk/FaultyDisk.ts"
@@ -93,26 +95,64 @@ describe("a group that is held for want of room", () => {
   )
 })
 
+/** What hangs is let go whatever comes of the test, which would else wait for the close that it looks at. */
+const onHangingDisk = <A, E, R>(run: (disk: HangingDisk) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    const disk = new HangingDisk()
+    return Effect.ensuring(
+      run(disk),
+      Effect.sync(() => disk.release())
+    )
+  })
+
 describe("a sync that does not come back", () => {
   it.effect("does not keep the database from closing where it is the last one, of the close itself", () =>
-    Effect.gen(function* () {
-      const disk = new HangingDisk()
-      const scope = yield* Scope.make()
-      const db = yield* Scope.provide(openOn(disk.layer, directory, { waitTimeout }), scope)
-      yield* db.put("a", "1")
-      yield* settle
-      yield* db.put("b", "2", { durability: "buffered" })
-      disk.hang("datasync", /\.log$/)
-      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* pass(60)
-      expect(ended(closing)).toBeDefined()
-      expect(disk.hanging).toBe(1)
-      disk.release()
-      yield* settle
-      const again = yield* openOn(disk.layer, directory)
-      expect(yield* again.getText("a")).toBe("1")
-    })
+    onHangingDisk((disk) =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const db = yield* Scope.provide(openOn(disk.layer, directory, { waitTimeout }), scope)
+        yield* db.put("a", "1")
+        yield* settle
+        yield* db.put("b", "2", { durability: "buffered" })
+        disk.hang("datasync", /\.log$/)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        yield* pass(60)
+        expect(ended(closing)).toBeDefined()
+        expect(disk.hanging).toBe(1)
+        disk.release()
+        yield* settle
+        const again = yield* openOn(disk.layer, directory)
+        expect(yield* again.getText("a")).toBe("1")
+      })
+    )
   )
+
+  for (const isFlushing of [true, false])
+    it.effect(`does not keep it from closing where it is the manifest's, ${isFlushing ? "of a flush" : "of the close itself"}`, () =>
+      onHangingDisk((disk) =>
+        Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const db = yield* Scope.provide(openOn(disk.layer, directory, { waitTimeout }), scope)
+          yield* db.put("a", "1")
+          yield* settle
+          disk.hang("datasync", /\.manifest$/)
+          const flush = isFlushing ? yield* Effect.forkChild(Effect.flip(db.flush), { startImmediately: true }) : undefined
+          yield* settle
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+          yield* pass(60)
+          expect(disk.hanging).toBe(1)
+          expect(ended(closing)).toBeDefined()
+          if (flush !== undefined) expect(ended<unknown, unknown>(flush)).toBeDefined()
+          const again = yield* openOn(DiskSimulated.layer(disk.simulated), directory)
+          disk.release()
+          yield* settle
+          expect(yield* again.getText("a")).toBe("1")
+          yield* again.put("b", "2")
+          yield* again.flush
+          expect((yield* again.health).state).toBe("healthy")
+        })
+      )
+    )
 
   it.effect("does nothing to the directory when it comes back after the database was closed, and opened again", () =>
     Effect.gen(function* () {
@@ -147,6 +187,50 @@ describe("a sync that does not come back", () => {
           expect(yield* again.getText("d7")).toBe("3")
         }
       }
+    })
+  )
+})
+
+describe("an engine that stops itself", () => {
+  it.effect("lets go of a group that is held, of those behind it, and of an edit that waits for room; nothing of them is there afterwards", () =>
+    Effect.gen(function* () {
+      const simulated = new SimulatedDisk()
+      let faulty: FaultyDisk | undefined
+      const disk = DiskFaulty.layerWith((created) => {
+        faulty = created
+      }).pipe(Layer.provide(DiskSimulated.layer(simulated)))
+      const scope = yield* Scope.make()
+      const db = yield* Scope.provide(openOn(disk, directory), scope)
+      yield* settle
+      yield* db.put("before", "1", { durability: "buffered" })
+      // An edit waits for room.
+      faulty!.add({ match: { operation: "writev", path: /\.manifest$/ }, fault: { code: "ENOSPC", afterBytes: 1e9 } })
+      const flush = yield* Effect.forkChild(Effect.flip(db.flush), { startImmediately: true })
+      yield* settle
+      faulty!.add({ match: { operation: "writev", path: /\.log$/ }, fault: { code: "ENOSPC", afterBytes: 1e9 } })
+      const tell = (call: Effect.Effect<unknown, { readonly _tag: string }>) =>
+        Effect.forkChild(
+          Effect.map(Effect.flip(call), ({ _tag }) => _tag),
+          { startImmediately: true }
+        )
+      const held = yield* tell(db.delete("before", { durability: "buffered" }))
+      yield* settle
+      const behind = yield* tell(db.delete("other", { durability: "sync" }))
+      yield* settle
+      expect([ended(held), ended(behind), ended(flush)]).toEqual([undefined, undefined, undefined])
+      const insert = vi.spyOn(Memtable.prototype, "insert").mockImplementationOnce(() => {
+        throw new TypeError("killed by the test")
+      })
+      yield* Effect.exit(db.delete("half"))
+      insert.mockRestore()
+      yield* settle
+      expect((yield* db.health).state).toBe("failed")
+      for (const fiber of [held, behind, flush]) expect(ended<unknown, unknown>(fiber)).toBeDefined()
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* settle
+      expect(ended(closing)).toBeDefined()
+      const again = yield* openOn(DiskSimulated.layer(simulated), directory)
+      expect(yield* again.getText("before")).toBe("1")
     })
   )
 })

@@ -25,7 +25,11 @@ describe("memoryBytes", () => {
           )
         )
         const writing = yield* Effect.forkChild(
-          Effect.forEach(Array.from({ length: 200 }), (_, i) => Effect.andThen(db.put(`k${i}`, new Uint8Array(options.memtableBytes / 16)), Effect.yieldNow), { discard: true })
+          Effect.forEach(
+            Array.from({ length: 200 }),
+            (_, i) => Effect.andThen(db.put(`k${i}`, new Uint8Array(options.memtableBytes / 16)), Effect.yieldNow),
+            { discard: true }
+          )
         )
         for (let i = 0; i < 600 && writing.pollUnsafe() === undefined; i++) {
           yield* TestClock.adjust("1 second")
@@ -34,4 +38,34 @@ describe("memoryBytes", () => {
         expect(yield* Effect.exit(Fiber.join(writing))).toMatchObject({ _tag: "Success" })
       })
     )
+
+  it.effect("is no reason to wait for ever for a batch as large as the options allow: nothing that could be waited for is held", () =>
+    Effect.gen(function* () {
+      const db = yield* openLayer(
+        LightningDb.layerCore({
+          memoryBytes: 16 * mib,
+          memtableBytes: 4 * mib,
+          writeBufferCount: 2,
+          compactionWorkers: 0,
+          batchBytesMax: 8 * mib,
+          valueBytesMax: mib,
+          path: "/db"
+        }).pipe(Layer.provide(Layer.provideMerge(WorkersInProcess.layer, Layer.fresh(DiskMemory.layer))))
+      )
+      const large = Array.from({ length: 7 }, (_, i) => ({ type: "put" as const, key: `large${i}`, value: new Uint8Array(mib) }))
+      const writing = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          for (let i = 0; i < 6; i++) {
+            yield* db.put(`small${i}`, "1")
+            yield* db.write(large)
+          }
+        })
+      )
+      for (let i = 0; i < 300 && writing.pollUnsafe() === undefined; i++) {
+        yield* TestClock.adjust("1 second")
+        yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+      }
+      expect(yield* Effect.exit(Fiber.join(writing))).toMatchObject({ _tag: "Success" })
+    })
+  )
 })
