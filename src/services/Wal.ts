@@ -11,7 +11,15 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { GroupBuilder } from "../domain/wal/GroupBuilder.ts"
-import type { CommitOutcomeUnknown, DatabaseClosed, DatabaseFailed, DatabasePoisoned, DatabaseReadOnly, DiskFull, LockLost } from "../domain/errors.ts"
+import type {
+  CommitOutcomeUnknown,
+  DatabaseClosed,
+  DatabaseFailed,
+  DatabasePoisoned,
+  DatabaseReadOnly,
+  DiskFull,
+  LockLost
+} from "../domain/errors.ts"
 import type { WriteResult } from "./Database.ts"
 import type { LogView } from "./LogView.ts"
 

@@ -239,7 +239,12 @@ describe("an actor that dies", () => {
         const quarantined = events.filter((event) => event.type === "quarantined")
         expect(quarantined).toHaveLength(1)
         expect(quarantined[0]!.files.length).toBeGreaterThan(1)
-        expect(yield* Effect.flip(db.compact())).toMatchObject({ _tag: "JobFailed", work: "compaction", quarantined: true, detail: "killed by the test" })
+        expect(yield* Effect.flip(db.compact())).toMatchObject({
+          _tag: "JobFailed",
+          work: "compaction",
+          quarantined: true,
+          detail: "killed by the test"
+        })
         expect(yield* orders.has("k3")).toBe(true)
         clock.arm(/nowhere/)
         yield* db.dropKeyspace("orders")

@@ -27,7 +27,9 @@ it("a reader that stayed open over a restart of its writer never takes a new tab
               Effect.gen(function* () {
                 const db = yield* openSimulated(disk)
                 for (let round = 0; round < 3; round++) {
-                  yield* db.write(Array.from({ length: 20 }, (_, i) => ({ type: "put" as const, key: `key/${i}`, value: `life ${life}, round ${round}` })))
+                  yield* db.write(
+                    Array.from({ length: 20 }, (_, i) => ({ type: "put" as const, key: `key/${i}`, value: `life ${life}, round ${round}` }))
+                  )
                   yield* db.flush
                   yield* db.compact()
                   if (life === 1 || (life > 18 && round > 0)) {

@@ -29,7 +29,9 @@ export class WorkersControl {
             this.flushGate.await,
             Effect.suspend(() => {
               this.flushes++
-              return this.flushFailure === undefined || this.failuresLeft-- <= 0 ? inner.flush(directory, spec, progress) : Effect.fail(this.flushFailure)
+              return this.flushFailure === undefined || this.failuresLeft-- <= 0
+                ? inner.flush(directory, spec, progress)
+                : Effect.fail(this.flushFailure)
             })
           ),
         compact: (directory, spec, progress) =>
@@ -38,7 +40,9 @@ export class WorkersControl {
             Effect.suspend(() => {
               this.compactions++
               if (this.compactDefect !== undefined) return Effect.die(this.compactDefect)
-              return this.compactFailure === undefined || this.failuresLeft-- <= 0 ? inner.compact(directory, spec, progress) : Effect.fail(this.compactFailure)
+              return this.compactFailure === undefined || this.failuresLeft-- <= 0
+                ? inner.compact(directory, spec, progress)
+                : Effect.fail(this.compactFailure)
             })
           )
       })

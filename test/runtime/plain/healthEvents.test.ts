@@ -6,7 +6,13 @@ describe("healthEvents", () => {
   it("begins with the present state, and ends as every walk does when the database is closed", async () => {
     const db = await openPlain(LightningDb.layerMemory())
     const events = db.healthEvents()
-    expect((await events.next()).value).toMatchObject({ type: "state", resource: "database", state: "healthy", reasons: [], atMs: expect.any(Number) })
+    expect((await events.next()).value).toMatchObject({
+      type: "state",
+      resource: "database",
+      state: "healthy",
+      reasons: [],
+      atMs: expect.any(Number)
+    })
     const following = events.next().then(
       () => "another event",
       (cause: unknown) => cause
