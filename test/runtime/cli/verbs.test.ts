@@ -22,7 +22,7 @@ describe("get and put", () => {
     expect(put.out).toBe('stored "user/1", 3 B, sequence 1, sync\n')
     const got = await lightning(["get", "user/1"], { store })
     expect(got).toMatchObject({ code: 0, out: "Ada", err: "" })
-    expect(got.opens).toEqual([{ path: "./data", readOnly: true }])
+    expect(got.opens).toEqual([{ path: "./data", readOnly: true, salvage: false }])
   })
 
   it("answers in JSON", async () => {
@@ -183,11 +183,12 @@ describe("count, stats, verify, compact", () => {
         not yet in tables       0 entries
 
       space on disk
-        tables       0 B
-        value files  0 B
-        log          0 B
-        manifest     0 B
-        total        0 B
+        tables           0 B
+        value files      0 B
+        log              0 B
+        manifest         0 B
+        total            0 B
+        set aside    nothing
 
       kept of the past
         log                                   0 files
@@ -197,11 +198,15 @@ describe("count, stats, verify, compact", () => {
         default  48 B  about 4 entries
         extra     2 B    about 1 entry
 
+      memory of this look
+        in use           0 B  no budget
+        left for caches  0 B
+
       opening
         transactions replayed from the log        0  0 B
         took                                0.00 ms
 
-      Caches, write amplification, transactions and snapshots are counted in the process that writes, and not visible from outside: ask db.stats there.
+      The writer's memory, its caches, write amplification, transactions, snapshots and scrubbing are counted in the process that writes, and not visible from outside: ask db.stats there.
       "
     `)
     expect(JSON.parse((await lightning(["stats", "--json"], { store })).out)).toMatchObject({
