@@ -145,14 +145,14 @@ export const layerConfig = (options: ConfigOf): Layer.Layer<Database, OpenError 
  * can be removed.
  */
 export const restore = (options: RestoreOptions): Effect.Effect<CheckpointReport, RestoreError> =>
-  restorePoint.restore(options).pipe(Effect.provide(EntropyLayer.layer), Effect.provide(DiskNode.layer))
+  restorePoint.restore(options).pipe(Effect.provide(Layer.mergeAll(EntropyLayer.layer, DiskNode.layer)))
 
 /**
  * Sets a closed database back to one of its restore points, as a whole or not at all, whenever the machine stops. What is there now becomes a restore point itself before
  * (`keepPresent: false` gives it up). Feed readers that are further than the restore point hear `HistoryDiverged`.
  */
 export const rollBack = (options: RollBackOptions): Effect.Effect<RollBackReport, RollBackError> =>
-  restorePoint.rollBack(options).pipe(Effect.provide(EntropyLayer.layer), Effect.provide(DiskNode.layer))
+  restorePoint.rollBack(options).pipe(Effect.provide(Layer.mergeAll(EntropyLayer.layer, DiskNode.layer)))
 
 /** `restore` for code without Effect. */
 export const restorePromise = (options: RestoreOptions): Promise<CheckpointReport> => Effect.runPromise(restore(options))

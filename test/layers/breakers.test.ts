@@ -11,6 +11,7 @@ import * as DiskNode from "../../src/layers/disk/DiskNode.ts"
 import type { FaultyDisk } from "../../src/layers/disk/FaultyDisk.ts"
 import * as WorkersThreads from "../../src/layers/WorkersThreads.ts"
 import { attemptsUntilTold } from "../../src/layers/jobs/jobRetries.ts"
+import { fromFailure } from "../../src/domain/errors.ts"
 import { IoFailure } from "../../src/domain/failures.ts"
 import * as LightningDb from "../../src/runtime/LightningDb.ts"
 import { WorkersControl } from "../support/gatedWorkers.ts"
@@ -160,7 +161,7 @@ describe("the breaker of a file", () => {
       const { control, db } = yield* twoTables({ breaker: { failureThreshold: 1, openFor: "1 second" } }, "inline")
       // Asleep before the engine is: it wakes before.
       const reader = yield* Effect.forkChild(
-        Effect.andThen(Effect.sleep("1 second"), Effect.try({ try: () => db.unsafe.get("a"), catch: (cause) => cause })),
+        Effect.andThen(Effect.sleep("1 second"), Effect.try({ try: () => db.unsafe.get("a"), catch: fromFailure })),
         { startImmediately: true }
       )
       control.fail()

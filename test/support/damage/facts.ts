@@ -6,6 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
+import { fromFailure } from "../../../src/domain/errors.ts"
 import type { DatabaseShape, Entry, Operations } from "../../../src/services/Database.ts"
 import type { Block } from "./blockMap.ts"
 
@@ -110,7 +111,7 @@ export const readingFacts = (keys: ReadonlyArray<string>): ReadonlyArray<Fact> =
         try: () => {
           for (const [key, value] of db.unsafe.entries()) note(showEntry({ key, value }))
         },
-        catch: (error) => error
+        catch: fromFailure
       })
   })
   return facts
