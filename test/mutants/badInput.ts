@@ -36,7 +36,7 @@ export const badInputMutants: ReadonlyArray<Mutant> = [
     file: "src/layers/jobs/jobInputs.ts",
     find: "dropSequence > flushedThrough && dropSequence <= visible",
     replace: "dropSequence > flushedThrough && dropSequence < 0",
-    test: { file: afterKill, name: "damage after a kill > a bit" },
+    test: { file: "test/regression/reliedDrops.test.ts", name: "a flipped bit in the last group" },
     invariant: "5: a drop is cut from the log after its files are gone, and the keyspace is there again, empty"
   },
   {
@@ -54,14 +54,6 @@ export const badInputMutants: ReadonlyArray<Mutant> = [
     replace: "if (committed !== -1) return epoch",
     test: { file: files, name: "bad files > files of another time" },
     invariant: "5: an older CURRENT removes the log that came after it"
-  },
-  {
-    name: "close-empty-segments-twice",
-    file: "src/layers/recovery/scanLog.ts",
-    find: "        empty.push(handle)\n",
-    replace: "        handle.close()\n",
-    test: { file: afterKill, name: "damage after a kill > a bit" },
-    invariant: "5: damage behind an empty segment is answered with a failed close"
   },
   {
     name: "wait-for-a-pipe",
