@@ -33,7 +33,8 @@ const record = (seed: number) =>
   )
 
 describe("a followed log", () => {
-  for (const seed of [91, 92]) {
+  // Many short ones: what a broken rule shows depends on where two operations meet.
+  for (let seed = 91; seed <= 106; seed++) {
     it(`grows with its writer, in whole groups and without a gap, seed ${seed}`, async () => {
       const run = await record(seed)
       const written = requiredAfter(run, "any")
