@@ -170,7 +170,7 @@ const make = Effect.gen(function* () {
         }
       }
     }).pipe(
-      // A flush reads nothing but its memtable: damage there is a broken rule of ours, as any other defect.
+      // A flush reads nothing but its memtable: damage there is a broken rule of ours, like every other defect.
       Effect.catch((error) => (error instanceof Damage ? Effect.die(error) : Effect.sync(() => end(error))))
     )
   const actor = supervise({ health, retry: options.retry }, "flusher", "vital", loop).pipe(

@@ -137,7 +137,7 @@ const make = Effect.gen(function* () {
       const written = yield* writeAnew(id, path, encoded.bytes)
       yield* demandOpen
       if (!stillOurs()) return yield* new LockLost({ path: directory })
-      // From here on nobody can tell which of the two files a crash would find: no room for the rename is as bad as any other failure.
+      // From here on nobody can tell which of the two files a crash would find: no room for the rename is as bad as every other failure.
       yield* Effect.orDie(disk.rename(temporaryPath, currentPath))
       currentInode = disk.sync.stat(currentPath)?.inode ?? -1
       yield* disk.syncDirectory(directory)
